@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * weft/runtime.h - workers: how parallel code starts, and what it ran on
+ *
+ * A runtime is a set of worker threads, one per usable CPU, that share work by
+ * stealing.  There is one default runtime per process, started by the first
+ * call that needs it; no thread exists before that.  weft_run_sync() runs a
+ * function on it and waits; inside that function everything of weft/fork.h
+ * runs in parallel.
+ *
+ *	static int hello(void *arg) { ... weft_for(0, n, body, arg); ... }
+ *
+ *	int rc = weft_run_sync(hello, &data);
+ *
+ *   threads    everything may be called from any thread unless it says so.
+ *   memory     the runtime owns its threads and stacks; arguments are borrowed
+ *              until the call returns.
+ *   errors     0 or a negative code of weft/error.h.
+ *   blocking   run, shutdown and destroy wait; the rest does not.
+ *   fork()     in a child every call returns WEFT_ESHUTDOWN, and code that
+ *              forks work runs it serially.
+ */
+#ifndef WEFT_RUNTIME_H
+#define WEFT_RUNTIME_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include <weft/base.h>
+
+WEFT_BEGIN_DECLS
+
+struct weft_runtime;
+
+/* 0 in a field means: take it from the environment (WEFT_NUM_THREADS,
+ * WEFT_STACK_SIZE), or else from what the machine has. */
+struct weft_config {
+	size_t size;       /* sizeof(struct weft_config) */
+	unsigned workers;  /* worker threads, 1 .. 4096 */
+	size_t stack_size; /* bytes of address space per fiber, 16 KiB .. 1 GiB */
+};
+
+/* Settings of the default runtime; they apply when it next starts.  EINVAL for
+ * a value out of range, and then nothing is changed. */
+WEFT_API int weft_configure_opt(const struct weft_config *config);
+
+/* Runs fn(arg) as a task and waits for it; returns what it returned.
+ * From a plain thread: starts the default runtime if need be and sleeps until
+ * the task is done.  From inside a task: calls fn at once on that task.
+ * WEFT_ESHUTDOWN while a shutdown is under way and in a forked child,
+ * WEFT_ENOMEM when the runtime cannot start.  fn did not run in these cases. */
+WEFT_API int weft_run_sync(weft_fn *fn, void *arg);
+
+/* Stops the default runtime: refuses new tasks, waits for those under way until
+ * `deadline` (absolute nanoseconds of CLOCK_MONOTONIC, WEFT_NEVER to wait as
+ * long as it takes), then ends the workers and frees everything.  The next
+ * weft_run_sync starts it anew.  0 when there was nothing to stop.
+ * WEFT_ETIMEDOUT when tasks were still running: the runtime then goes on
+ * refusing new ones, and shutdown may be called again.  WEFT_EDEADLK from
+ * inside a task. */
+WEFT_API int weft_shutdown(int64_t deadline);
+
+/* A point in time that never comes. */
+#define WEFT_NEVER INT64_MAX
+
+/* Runtimes of your own, beside the default one: for tests, or to keep two
+ * kinds of work apart.  NULL means all defaults. */
+WEFT_API int weft_runtime_create_opt(struct weft_runtime **runtime,
+				     const struct weft_config *config);
+
+/* As weft_run_sync, on this runtime.  From inside a task of another runtime the
+ * calling worker is held until fn is done. */
+WEFT_API int weft_runtime_run(struct weft_runtime *runtime, weft_fn *fn, void *arg);
+
+/* Waits for the tasks under way, ends the workers, frees everything.  No other
+ * thread may use the runtime any more; never from inside one of its tasks. */
+WEFT_API void weft_runtime_destroy(struct weft_runtime *runtime);
+
+#ifndef __cplusplus
+/* weft_configure(.workers = 4); weft_runtime_create(&rt, .workers = 4); */
+#define weft_configure(...)                                                                        \
+	weft_configure_opt(                                                                        \
+		&(const struct weft_config){ .size = sizeof(struct weft_config), __VA_ARGS__ })
+#define weft_runtime_create(runtime, ...)                                                          \
+	weft_runtime_create_opt(runtime, &(const struct weft_config){                              \
+						 .size = sizeof(struct weft_config), __VA_ARGS__ })
+#endif
+
+/* Workers of the runtime that the caller is a task of; outside of any task,
+ * how many the default runtime has or would start with.  At least 1. */
+WEFT_API unsigned weft_worker_count(void);
+
+/* The number of the worker that runs the caller, 0 .. weft_worker_count() - 1,
+ * or -1 outside of a task.  Stale after any call that may suspend. */
+WEFT_API int weft_worker_index(void);
+
+/* Lets other ready fibers of this worker run first.  Outside of a task it does
+ * nothing. */
+WEFT_API void weft_yield(void);
+
+/* Counters since the runtime started, for one worker or summed over all.
+ * They are exact once the runtime is idle. */
+struct weft_stats {
+	uint64_t offered;        /* forks that went to the deque */
+	uint64_t shared;         /* of these, run by another worker */
+	uint64_t steals_tried;   /* looks into another worker's deque */
+	uint64_t steals_won;     /* ... that brought something */
+	uint64_t parks;          /* times a worker went to sleep */
+	uint64_t wakes;          /* times a worker woke another */
+	uint64_t switches;       /* fiber switches */
+	uint64_t stacks;         /* stacks in use */
+	uint64_t stacks_highest; /* most stacks in use at once */
+};
+
+/* worker < 0: the sum.  Of the caller's runtime, or of the default one when the
+ * caller is no task.  WEFT_EINVAL when there is no such worker; WEFT_ESHUTDOWN
+ * when the default runtime is not running. */
+WEFT_API int weft_stats(int worker, struct weft_stats *stats);
+
+/* The table that WEFT_STATS=1 prints at exit. */
+WEFT_API int weft_stats_print(FILE *out);
+
+WEFT_END_DECLS
+
+#endif

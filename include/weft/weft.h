@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * weft/weft.h - everything of weft but weft/job.h, which is for `weft map` jobs
+ */
+#ifndef WEFT_WEFT_H
+#define WEFT_WEFT_H
+
+#include <weft/error.h>
+#include <weft/fork.h>
+#include <weft/runtime.h>
+#include <weft/sort.h>
+#include <weft/version.h>
+
+#endif
