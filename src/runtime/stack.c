@@ -57,18 +57,18 @@ void weft__stack_pool_fini(struct weft__stack_pool *pool)
 }
 
 /* The head of the stack in a slot, displaced by the slot's place in memory. */
-static struct weft__stack *head_of(const struct weft__stack_pool *pool, char *slot)
+static struct weft__stack *head_of(char *slot, size_t stride)
 {
 	size_t colour = (uintptr_t)slot / (size_t)getpagesize() % COLOURS;
 
-	return (struct weft__stack *)(slot + pool->stride - WEFT__STACK_HEAD -
-				      colour * COLOUR_SIZE);
+	return (struct weft__stack *)(slot + stride - WEFT__STACK_HEAD - colour * COLOUR_SIZE);
 }
 
 static struct weft__stack *carve(struct weft__stack_pool *pool)
 {
 	if (!pool->fresh_count) {
-		pool->fresh = weft__stackmap_new(pool, pool->stride, &pool->fresh_count);
+		pool->fresh =
+			weft__stackmap_new(pool, pool->stride, pool->guard, &pool->fresh_count);
 		if (!pool->fresh) {
 			store_relaxed(&last_error, no_space);
 			return NULL;
@@ -82,7 +82,7 @@ static struct weft__stack *carve(struct weft__stack_pool *pool)
 	}
 	pool->fresh += pool->stride;
 	pool->fresh_count--;
-	struct weft__stack *stack = head_of(pool, slot);
+	struct weft__stack *stack = head_of(slot, pool->stride);
 	stack->low = slot + pool->guard;
 	return stack;
 }
@@ -179,4 +179,17 @@ void weft__stack_pool_count(struct weft__stack_pool *pool, size_t *in_use, size_
 	*in_use = pool->out > cached ? pool->out - cached : 0;
 	*highest = pool->out_highest;
 	pthread_mutex_unlock(&pool->lock);
+}
+
+struct weft__stack *weft__stack_overflowed(uintptr_t address, uintptr_t sp, size_t *size)
+{
+	size_t stride, guard;
+	char *slot = weft__stackmap_find(address, &stride, &guard);
+
+	if (!slot || address - (uintptr_t)slot >= guard)
+		return NULL;
+	if (sp < (uintptr_t)slot || sp - (uintptr_t)slot >= stride)
+		return NULL;
+	*size = stride - guard;
+	return head_of(slot, stride);
 }

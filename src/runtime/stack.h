@@ -27,6 +27,7 @@
 
 #include <pthread.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <weft/base.h>
 
@@ -85,6 +86,12 @@ void weft__stack_pool_count(struct weft__stack_pool *pool, size_t *in_use, size_
 /* Why the last request for a stack failed, in any thread: a sentence that names
  * the limit and the setting.  Static; never NULL. */
 const char *weft__stack_error(void);
+
+/* The stack that overflowed, when a thread with this stack pointer faults at this
+ * address: sp lies in the stack or its guard, and the address in the guard.  NULL
+ * for any other fault, a stray pointer into a guard among them.  *size is the
+ * size of the stack.  Async-signal-safe. */
+struct weft__stack *weft__stack_overflowed(uintptr_t address, uintptr_t sp, size_t *size);
 
 /* The slow halves of get and put. */
 struct weft__stack *weft__stack_refill(struct weft__stack_cache *cache);

@@ -55,11 +55,11 @@
 struct entry {
 	uintptr_t base; /* O1 */
 	size_t bytes;
-	size_t stride;
+	size_t stride, guard;
 	const void *owner;
 };
 
-#define BLOCK_ENTRIES 126
+#define BLOCK_ENTRIES 101
 
 struct block {
 	struct block *next; /* O2 */
@@ -125,7 +125,7 @@ static char *map_slots(size_t stride, size_t *slots)
 	return NULL;
 }
 
-char *weft__stackmap_new(const void *owner, size_t stride, size_t *slots)
+char *weft__stackmap_new(const void *owner, size_t stride, size_t guard, size_t *slots)
 {
 	char *base = NULL;
 
@@ -137,6 +137,7 @@ char *weft__stackmap_new(const void *owner, size_t stride, size_t *slots)
 	if (base) {
 		store_relaxed(&entry->bytes, n * stride); /* I2 */
 		store_relaxed(&entry->stride, stride);	  /* I2 */
+		store_relaxed(&entry->guard, guard);	  /* I2 */
 		entry->owner = owner;
 		store_release(&entry->base, (uintptr_t)base); /* O1 */
 		*slots = n;
@@ -160,28 +161,30 @@ void weft__stackmap_free(const void *owner)
 	pthread_mutex_unlock(&lock);
 }
 
-static char *slot_in(struct entry *entry, uintptr_t address, size_t *stride)
+static char *slot_in(struct entry *entry, uintptr_t address, size_t *stride, size_t *guard)
 {
 	uintptr_t base = load_acquire(&entry->base); /* O1 */
 	size_t bytes = load_relaxed(&entry->bytes);  /* I2 */
 	size_t step = load_relaxed(&entry->stride);  /* I2 */
+	size_t low = load_relaxed(&entry->guard);    /* I2 */
 
-	if (!base || address < base || address - base >= bytes ||
-	    base != load_acquire(&entry->base))
+	if (!base || address < base || address - base >= bytes)
+		return NULL;
+	if (base != load_acquire(&entry->base)) /* O1 */
 		return NULL;
 	*stride = step;
+	*guard = low;
 	return (char *)(base + (address - base) / step * step);
 }
 
-char *weft__stackmap_find(uintptr_t address, size_t *stride)
+char *weft__stackmap_find(uintptr_t address, size_t *stride, size_t *guard)
 {
+	char *slot = NULL;
+
 	for (struct block *block = &first_block; block; block = load_acquire(&block->next)) /* O2 */
-		for (size_t i = 0; i < BLOCK_ENTRIES; i++) {
-			char *slot = slot_in(&block->entries[i], address, stride);
-			if (slot)
-				return slot;
-		}
-	return NULL;
+		for (size_t i = 0; i < BLOCK_ENTRIES && !slot; i++)
+			slot = slot_in(&block->entries[i], address, stride, guard);
+	return slot;
 }
 
 /* Tries a guard on a page of its own: a kernel may not know the advice, and an

@@ -17,10 +17,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A mapping of slots of `stride` bytes, no guards yet: at least one and else as
+/* A mapping of slots of `stride` bytes, the lowest `guard` of each for a guard,
+ * which is not there yet: at least one and else as
  * many as there is room for and the size of the owner suggests.  Returns its
  * address and writes *slots, or NULL when there is no room for one. */
-char *weft__stackmap_new(const void *owner, size_t stride, size_t *slots);
+char *weft__stackmap_new(const void *owner, size_t stride, size_t guard, size_t *slots);
 
 /* Unmaps all mappings of the owner. */
 void weft__stackmap_free(const void *owner);
@@ -32,7 +33,8 @@ bool weft__stackmap_guard(char *guard, size_t size);
 /* True when guards cost no mapping each. */
 bool weft__stackmap_light_guards(void);
 
-/* The slot that holds the address, if it is in one; its size to *stride. */
-char *weft__stackmap_find(uintptr_t address, size_t *stride);
+/* The slot that holds the address; *stride and *guard are those of its mapping.
+ * NULL, and nothing written, for an address in no slot. */
+char *weft__stackmap_find(uintptr_t address, size_t *stride, size_t *guard);
 
 #endif
