@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * machine.c - weft/info.h, and what WEFT_DISPLAY_ENV=1 prints
+ * machine.c - weft/info.h, weft/version.h, and what WEFT_DISPLAY_ENV=1 prints
  *
  * Caches and the name of the CPU are for people who compare numbers; nothing in
  * weft depends on them.
@@ -133,6 +133,11 @@ int weft_machine(struct weft_machine *machine)
 
 	memcpy(machine, &m, machine->size < sizeof(m) ? machine->size : sizeof(m));
 	return 0;
+}
+
+const char *weft_version(void)
+{
+	return WEFT_VERSION;
 }
 
 void weft__topology_display(FILE *out)
