@@ -135,11 +135,6 @@ int weft_machine(struct weft_machine *machine)
 	return 0;
 }
 
-const char *weft_version(void)
-{
-	return WEFT_VERSION;
-}
-
 void weft__topology_display(FILE *out)
 {
 	struct weft_machine m = { .size = sizeof(m) };

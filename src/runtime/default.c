@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * default.c - the one runtime per process that nobody has to create
+ *
+ *	absent --first run--> running --shutdown--> closing --last root left--> absent
+ *
+ * `lock` guards the pointer and its making and unmaking; the gate counts the
+ * roots and outlives the runtime, so that any number of threads may wait for a
+ * shutdown and find it done.
+ */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <weft/error.h>
+
+#include "runtime/runtime.h"
+#include "runtime/stats.h"
+#include "runtime/topology.h"
+#include "runtime/worker.h"
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct weft__gate gate;
+static struct weft_runtime *runtime;
+static struct weft_config config = { .size = sizeof config };
+
+static bool wanted(const char *variable)
+{
+	const char *value = getenv(variable);
+	return value && strcmp(value, "1") == 0;
+}
+
+static void print_stats(void)
+{
+	if (!weft__forked())
+		weft_stats_print(stderr);
+}
+
+/* Once in the life of a process, when the default runtime first starts. */
+static void first_start(void)
+{
+	if (wanted("WEFT_DISPLAY_ENV"))
+		weft__topology_display(stderr);
+	if (wanted("WEFT_STATS"))
+		atexit(print_stats);
+}
+
+/* With the lock held. */
+static int start(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	if (runtime)
+		return 0;
+	pthread_once(&once, first_start);
+	return weft_runtime_create_opt(&runtime, &config);
+}
+
+static int enter(struct weft_runtime **rt)
+{
+	pthread_mutex_lock(&lock);
+	int rc = start();
+	if (rc == 0 && !weft__gate_enter(&gate))
+		rc = WEFT_ESHUTDOWN;
+	*rt = runtime;
+	pthread_mutex_unlock(&lock);
+	return rc;
+}
+
+int weft_run_sync(weft_fn *fn, void *arg)
+{
+	struct weft_runtime *rt;
+
+	if (!fn)
+		return WEFT_EINVAL;
+	if (weft__worker_self())
+		return fn(arg);
+	if (weft__forked())
+		return WEFT_ESHUTDOWN;
+	int rc = enter(&rt);
+	if (rc != 0)
+		return rc;
+	rc = weft__root_run(rt, fn, arg);
+	weft__gate_leave(&gate);
+	return rc;
+}
+
+int weft_shutdown(int64_t deadline)
+{
+	if (weft__worker_self())
+		return WEFT_EDEADLK;
+	if (weft__forked())
+		return WEFT_ESHUTDOWN;
+	if (!weft__gate_drain(&gate, deadline))
+		return WEFT_ETIMEDOUT;
+
+	pthread_mutex_lock(&lock);
+	/* Closed still: nobody else has ended it since the gate was empty. */
+	if (weft__gate_is_closed(&gate)) {
+		if (runtime && wanted("WEFT_STATS"))
+			weft__stats_print(runtime, stderr);
+		weft_runtime_destroy(runtime);
+		runtime = NULL;
+		weft__gate_open(&gate);
+	}
+	pthread_mutex_unlock(&lock);
+	return 0;
+}
+
+int weft_configure_opt(const struct weft_config *c)
+{
+	if (!c || weft__config_check(c) != 0)
+		return WEFT_EINVAL;
+	if (weft__forked())
+		return WEFT_ESHUTDOWN;
+	pthread_mutex_lock(&lock);
+	config = *c;
+	config.size = sizeof config;
+	pthread_mutex_unlock(&lock);
+	return 0;
+}
+
+struct weft_runtime *weft__default_hold(void)
+{
+	pthread_mutex_lock(&lock);
+	return runtime;
+}
+
+void weft__default_release(void)
+{
+	pthread_mutex_unlock(&lock);
+}
+
+unsigned weft_worker_count(void)
+{
+	struct weft__worker *w = weft__worker_self();
+	if (w)
+		return w->runtime->worker_count;
+	if (weft__forked())
+		return 1;
+
+	pthread_mutex_lock(&lock);
+	unsigned n = runtime ? runtime->worker_count : config.workers;
+	pthread_mutex_unlock(&lock);
+	return n ? n : weft__topology_workers(NULL);
+}
+
+int weft_worker_index(void)
+{
+	struct weft__worker *w = weft__worker_self();
+	return w ? (int)w->index : -1;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fork.c - weft_both when somebody is hungry
+ *
+ * The quiet path is inline in weft/fork.h.  Here the caller saw the byte set,
+ * which may be stale, or mean a sleeper whom this region is too young to wake:
+ * then the fork is two calls after all.
+ */
+#include <weft/error.h>
+#include <weft/fork.h>
+
+#include "runtime/frame.h"
+#include "runtime/region.h"
+#include "runtime/runtime.h"
+#include "runtime/ticks.h"
+#include "runtime/worker.h"
+
+static int fork_in_region(struct weft__worker *w, weft_fn *fa, void *a, weft_fn *fb, void *b)
+{
+	if (!weft__region_offers(w))
+		return weft__frame_in_turn(fa, a, fb, b);
+	return weft__frame_fork(w, fa, a, fb, b);
+}
+
+static void remember(const void *key, uint64_t began)
+{
+	struct weft__worker *w = weft__worker_self();
+	if (w)
+		weft__region_recall(w, key)->duration = weft__ticks() - began;
+}
+
+int weft_both_offered(weft_fn *fa, void *a, weft_fn *fb, void *b)
+{
+	struct weft__worker *w = weft__worker_self();
+
+	if (!w || w->runtime->worker_count == 1)
+		return weft__frame_in_turn(fa, a, fb, b);
+	if (w->region.state != WEFT__REGION_NONE)
+		return fork_in_region(w, fa, a, fb, b);
+
+	const void *key = (const void *)(uintptr_t)fb;
+	weft__region_enter(w, (double)weft__region_recall(w, key)->duration);
+	uint64_t began = w->region.began;
+	int rc = fork_in_region(w, fa, a, fb, b);
+	remember(key, began);
+	weft__region_leave();
+	return rc;
+}

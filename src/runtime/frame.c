@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * frame.c - offering, taking back and joining a fork
+ *
+ *   Demand-driven offering: T. Hiraishi, M. Yasugi, S. Umatani, T. Yuasa,
+ *   Backtracking-based load balancing, PPoPP 2009; A. Tzannes, G. Caragea,
+ *   U. Vishkin, R. Barua, Lazy scheduling, TOPLAS 2014.  Ours asks by a byte in
+ *   the owner's thread-local memory and offers into a Chase-Lev deque.
+ *
+ * Invariants
+ *
+ *   I1  A frame is run once: by its owner after a successful retract, or by who
+ *       took it from the deque.
+ *   I2  The forker does not return before state is DONE or the frame is taken
+ *       back, so a running frame's memory stays.
+ *   I3  After the exchange to DONE the finisher touches nothing of the frame.
+ *   I4  A frame that is not the newest job of the deque of the worker on which
+ *       its forker now runs was taken, or lies in another worker's deque (the
+ *       forker's fiber moved meanwhile) whose owner or thieves will run it.
+ *       Either way somebody else finishes it, and to wait is right.
+ *
+ * Orderings
+ *
+ *   O1  results -> forker    release half of the exchange to DONE  =>  acquire
+ *       load, or acquire half of the forker's exchange.  Carries rc and all
+ *       that fn wrote.
+ *   O2  fiber -> finisher    release half of the forker's exchange  =>  acquire
+ *       half of the finisher's.  Carries the saved context of the fiber.
+ *
+ * Rejected: running other jobs on top of a waiting frame (a stolen job can need
+ * what the frame below it holds: rayon #592); spinning before the suspension
+ * (the two switches cost less than a cache miss).
+ */
+#include "runtime/frame.h"
+
+#include <sched.h>
+
+#include <weft/error.h>
+
+#include "deque/atomic.h"
+#include "runtime/idle.h"
+#include "runtime/runtime.h"
+#include "runtime/steal.h"
+#include "runtime/worker.h"
+
+#define DONE ((uintptr_t)1)
+
+static void run_frame(struct weft__job *job)
+{
+	struct weft__frame *f = (struct weft__frame *)job;
+
+	/* Whoever runs a frame from a queue is part of an old region. */
+	weft__worker_self()->region.state = WEFT__REGION_OLD;
+	f->rc = f->fn(f->arg);
+
+	uintptr_t joiner = exchange_acqrel(&f->state, DONE); /* O1, O2 */
+	if (joiner)
+		weft__continue((struct weft__fiber *)joiner);
+}
+
+/* Offers fn(arg) to the other workers.  False when it cannot be. */
+static bool offer(struct weft__worker *w, struct weft__frame *f, weft_fn *fn, void *arg)
+{
+	f->job.run = run_frame;
+	f->fn = fn;
+	f->arg = arg;
+	f->state = 0;
+	if (WEFT_UNLIKELY(weft__deque_push(&w->deque, &f->job) != 0))
+		return false;
+	weft__count(&w->stats.offered);
+	if (w->region.state != WEFT__REGION_OLD)
+		return true; /* only for those who are awake */
+
+	if (weft__deque_size(&w->deque) >= WEFT__HI)
+		store_relaxed(w->hungry, 0);
+	if (weft__idle_notify(w->runtime))
+		weft__count(&w->stats.wakes);
+	return true;
+}
+
+/* Takes the frame back: true when nobody has begun it and the caller is to run
+ * it.  `w` is the worker now, not necessarily the one it was offered from. */
+static bool retract(struct weft__worker *w, struct weft__frame *f)
+{
+	bool mine = weft__deque_pop_item(&w->deque, &f->job);
+
+	if (weft__deque_size(&w->deque) < WEFT__LO && w->runtime->worker_count > 1)
+		weft__worker_starve(w);
+	return mine;
+}
+
+/* Runs on the next fiber: only now may the finisher find this one. */
+static void await(struct weft__worker *w, struct weft__fiber *from, void *arg)
+{
+	struct weft__frame *f = arg;
+
+	if (exchange_acqrel(&f->state, (uintptr_t)from) == DONE) /* O1, O2 */
+		weft__ready(w->runtime, from);
+}
+
+/* No stack for another loop: the worker waits with its thread.  What it waits
+ * for is run by another worker, and a worker that waits like this takes
+ * nothing, so no two can wait for each other. */
+static void block(struct weft__frame *f)
+{
+	while (load_acquire(&f->state) != DONE) /* O1 */
+		sched_yield();
+}
+
+/* Waits for a frame that could not be taken back. */
+static int join(struct weft__frame *f)
+{
+	if (weft__forked())
+		return WEFT_ESHUTDOWN;
+	weft__count(&weft__worker_self()->stats.shared);
+	if (load_acquire(&f->state) != DONE) /* O1 */
+		if (weft__suspend(await, f) != 0)
+			block(f);
+	return f->rc;
+}
+
+int weft__frame_fork(struct weft__worker *w, weft_fn *fa, void *a, weft_fn *fb, void *b)
+{
+	struct weft__frame f;
+
+	if (!offer(w, &f, fb, b))
+		return weft__frame_in_turn(fa, a, fb, b);
+
+	int left = fa(a);
+	int right = 0;
+
+	w = weft__worker_self();
+	if (!w || !retract(w, &f))
+		right = join(&f);
+	else if (left >= 0)
+		right = fb(b);
+	return left < 0 ? left : right < 0 ? right : 0;
+}

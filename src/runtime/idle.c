@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * idle.c - parking without lost wake-ups and without idle CPU
+ *
+ *   The shape is that of the Go scheduler (runtime/proc.go, "Worker thread
+ *   parking/unparking", 2012 on) and of tokio's idle.rs: at most one worker
+ *   searches on behalf of new work, and the last searcher that finds some
+ *   wakes the next.
+ *
+ *	producer                        worker without work
+ *	   publish the job                 searching--, set its bit in asleep
+ *	   fence                O1         sleeping++   (full barriers)
+ *	   searching? sleeping?            every hungry byte = 1
+ *	   no searcher, a sleeper:         look everywhere once more
+ *	   clear its bit, notify           nothing: sleep on its event count
+ *
+ * Invariants
+ *
+ *   I1  Who clears a bit of `asleep`, waker or sleeper, has the sleeper's fate
+ *       in its hands; it also takes it out of `sleeping`.  A waker that clears
+ *       it counts the sleeper in `searching` before it notifies it.
+ *   I2  A worker sleeps only with its bit set, or with a notification on its
+ *       way: the ticket is drawn before the bit is set, so one sent in between
+ *       makes the wait return at once.
+ *   I3  Jobs that nobody else would run (injected ones, ready fibers) are
+ *       always followed by weft__idle_notify.  Forks are run by their owner if
+ *       by nobody else, and may be left unannounced.
+ *
+ * Orderings
+ *
+ *   O1  store-load, both sides.  The producer publishes, fences, and reads the
+ *       two counters.  The worker changes the counters by full-barrier
+ *       read-modify-writes, and then reads the queues.  Either the producer
+ *       sees the counter of a worker that is about to miss the job, or that
+ *       worker sees the job.  A fence on one side only passes every test on
+ *       x86-64 and hangs on weaker machines.
+ *   O2  `searching` > 0 excuses the producer: the searcher lowers it by a full
+ *       barrier and looks at the queues after that, whether it goes to sleep or
+ *       has found another job (weft__idle_found), so it sees what the producer
+ *       left to it.
+ *   O3  the hungry bytes are stored before the last look and read by nobody who
+ *       needs them: a hint.
+ *
+ * Rejected: one event count for all (ck_ec wakes every waiter at once); a
+ * time-out on the sleep (it hides lost wake-ups and costs idle CPU); waking in
+ * the order of sleeping (the lowest free worker has the warmest cache as often
+ * as not, and a fixed order leaves the high ones asleep).
+ */
+#include "runtime/idle.h"
+
+#include <weft/error.h>
+
+#include "deque/alloc.h"
+#include "runtime/runtime.h"
+#include "runtime/steal.h"
+#include "runtime/worker.h"
+
+int weft__idle_init(struct weft__idle *idle, unsigned workers)
+{
+	unsigned words = (workers + 63) / 64;
+	uint64_t *asleep = weft__alloc(words * sizeof *asleep);
+
+	if (!asleep)
+		return WEFT_ENOMEM;
+	for (unsigned i = 0; i < words; i++)
+		asleep[i] = 0;
+	*idle = (struct weft__idle){ .asleep = asleep, .words = words };
+	return 0;
+}
+
+void weft__idle_fini(struct weft__idle *idle)
+{
+	weft__free(idle->asleep, idle->words * sizeof *idle->asleep);
+}
+
+/* True when the caller cleared the bit (I1). */
+static bool claim(struct weft__idle *idle, unsigned index)
+{
+	uint64_t bit = UINT64_C(1) << (index % 64);
+
+	if (!(and_seqcst(&idle->asleep[index / 64], ~bit) & bit))
+		return false;
+	add_seqcst(&idle->sleeping, (uint32_t)-1);
+	return true;
+}
+
+static void rouse(struct weft_runtime *rt, unsigned index)
+{
+	add_seqcst(&rt->idle.searching, 1); /* I1, O2 */
+	weft__ec_notify(&rt->workers[index]->ec);
+}
+
+/* Wakes the lowest sleeper there is. */
+static bool rouse_one(struct weft_runtime *rt)
+{
+	struct weft__idle *idle = &rt->idle;
+
+	for (unsigned i = 0; i < idle->words; i++) {
+		for (uint64_t set; (set = load_relaxed(&idle->asleep[i])) != 0;) {
+			unsigned index = i * 64 + (unsigned)__builtin_ctzll(set);
+			if (!claim(idle, index))
+				continue;
+			rouse(rt, index);
+			return true;
+		}
+	}
+	return false;
+}
+
+bool weft__idle_notify(struct weft_runtime *rt)
+{
+	fence_seqcst(); /* O1 */
+	if (load_relaxed(&rt->idle.sleeping) == 0)
+		return false;
+	if (load_relaxed(&rt->idle.searching) != 0) /* O2 */
+		return false;
+	return rouse_one(rt);
+}
+
+void weft__idle_notify_all(struct weft_runtime *rt)
+{
+	fence_seqcst(); /* O1, with rt->stop in the place of a job */
+	while (rouse_one(rt))
+		continue;
+}
+
+bool weft__idle_search(struct weft__worker *w)
+{
+	struct weft__idle *idle = &w->runtime->idle;
+
+	if (w->searching)
+		return true; /* woken as a searcher */
+	if (load_relaxed(&idle->searching) * 2 >= w->runtime->worker_count)
+		return false;
+	add_seqcst(&idle->searching, 1);
+	w->searching = true;
+	return true;
+}
+
+void weft__idle_found(struct weft__worker *w)
+{
+	struct weft_runtime *rt = w->runtime;
+
+	if (!w->searching)
+		return;
+	w->searching = false;
+	if (add_seqcst(&rt->idle.searching, (uint32_t)-1) == 1 && weft__work_anywhere(rt)) /* O2 */
+		if (weft__idle_notify(rt))
+			weft__count(&w->stats.wakes);
+}
+
+/* Tells every worker that a fork would find a taker. */
+static void beg(struct weft_runtime *rt)
+{
+	for (unsigned i = 0; i < rt->worker_count; i++)
+		weft__worker_starve(rt->workers[i]); /* O3 */
+}
+
+void weft__idle_sleep(struct weft__worker *w)
+{
+	struct weft_runtime *rt = w->runtime;
+	struct weft__idle *idle = &rt->idle;
+	uint32_t ticket = weft__ec_prepare(&w->ec); /* I2 */
+
+	if (w->searching)
+		add_seqcst(&idle->searching, (uint32_t)-1); /* O2 */
+	w->searching = false;
+	or_seqcst(&idle->asleep[w->index / 64], UINT64_C(1) << (w->index % 64)); /* O1 */
+	add_seqcst(&idle->sleeping, 1);						 /* O1 */
+	beg(rt);
+
+	bool stay = weft__work_anywhere(rt) || load_acquire(&rt->stop);
+	if (stay && claim(idle, w->index))
+		return;
+	/* Asleep, or claimed by a waker whose notification is on its way (I2). */
+	if (!stay)
+		weft__count(&w->stats.parks);
+	weft__ec_wait(&w->ec, ticket);
+	w->searching = true; /* the waker has counted us (I1) */
+}

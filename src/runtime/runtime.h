@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * runtime.h - a set of workers and what they share
+ */
+#ifndef WEFT_RUNTIME_RUNTIME_H
+#define WEFT_RUNTIME_RUNTIME_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <weft/runtime.h>
+
+#include "deque/inject.h"
+#include "runtime/idle.h"
+#include "runtime/latch.h"
+#include "runtime/stack.h"
+
+struct weft__worker;
+
+struct weft_runtime {
+	/* Read by all, written at start. */
+	struct weft__worker **workers;
+	unsigned worker_count; /* threads that run */
+	unsigned worker_slots; /* workers that exist */
+	uint64_t ticks_per_us;
+	uint32_t stop; /* 1: the workers end */
+
+	struct weft__stack_pool stacks;
+	struct weft__inject inject;
+	struct weft__idle idle;
+	struct weft__gate gate;	    /* roots under way */
+	struct weft__latch started; /* every worker can be robbed */
+	struct weft__latch ended;   /* no worker robs any more */
+};
+
+/* WEFT_EINVAL for a setting out of range; NULL is all defaults. */
+int weft__config_check(const struct weft_config *config);
+
+/* Runs fn(arg) as a task of the runtime; the calling thread sleeps. */
+int weft__root_run(struct weft_runtime *rt, weft_fn *fn, void *arg);
+
+/* The default runtime, NULL when it does not run; it neither starts nor ends
+ * before the release. */
+struct weft_runtime *weft__default_hold(void);
+void weft__default_release(void);
+
+/* In the child of a fork() nothing of the parent's runtimes works any more. */
+bool weft__forked(void);
+void weft__forked_watch(void);
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * steal.c - finding work that is not one's own
+ *
+ * Victims are visited in a circle from a random start, so that thieves spread.
+ * Each victim whose deque is low is told so: it is the only thing that makes
+ * forks public (design of weft/fork.h).  A lost race is tried again at once,
+ * since the victim may have more.
+ */
+#include "runtime/steal.h"
+
+#include "runtime/runtime.h"
+
+static struct weft__job *steal_from(struct weft__worker *w, struct weft__worker *victim)
+{
+	struct weft__job *job = NULL;
+	enum weft__steal got;
+
+	weft__count(&w->stats.steals_tried);
+	if (weft__deque_size(&victim->deque) < WEFT__LO)
+		weft__worker_starve(victim);
+	do
+		got = weft__deque_steal(&victim->deque, &job);
+	while (got == WEFT__STEAL_LOST);
+	if (got == WEFT__STEAL_EMPTY)
+		job = weft__fifo_take(&victim->ready);
+	if (job)
+		weft__count(&w->stats.steals_won);
+	return job;
+}
+
+struct weft__job *weft__steal(struct weft__worker *w)
+{
+	struct weft_runtime *rt = w->runtime;
+	struct weft__job *job = weft__inject_pop(&rt->inject);
+	unsigned n = rt->worker_count;
+	unsigned start = (unsigned)weft__rng_below(&w->rng, n);
+
+	for (unsigned i = 0; i < n && !job; i++) {
+		struct weft__worker *victim = rt->workers[(start + i) % n];
+		if (victim != w)
+			job = steal_from(w, victim);
+	}
+	return job;
+}
+
+bool weft__work_anywhere(struct weft_runtime *rt)
+{
+	if (!weft__inject_is_empty(&rt->inject))
+		return true;
+	for (unsigned i = 0; i < rt->worker_count; i++) {
+		struct weft__worker *v = rt->workers[i];
+		if (weft__deque_size(&v->deque) != 0 || !weft__fifo_is_empty(&v->ready))
+			return true;
+	}
+	return false;
+}

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * worker.c - the loop, and how fibers enter and leave it
+ *
+ * The life of a loop fiber
+ *
+ *	     get                 a job suspends             ready, continued
+ *	cache ---> runs the loop ---------------> waiting ------------------> runs
+ *	   ^                |                                                  the loop
+ *	   '----------------' retired: it switched to a ready fiber, which
+ *	                      now runs the loop of this worker in its place
+ *
+ * Invariants
+ *
+ *   I1  Every fiber of a runtime is a loop fiber: at its bottom is loop().  So
+ *       when a suspended job ends, on whatever worker, its fiber is that
+ *       worker's loop, and nothing has to be switched back.
+ *   I2  A fiber is published (in a frame, in a queue) only by the `after` of the
+ *       switch that left it: who finds it may switch to it at once.
+ *   I3  A retired fiber has no frame that matters: weft__continue is called by
+ *       jobs as their last act, and jobs only by the loop.
+ *   I4  `w` is stale after every switch and every job.
+ *
+ * No memory order is needed here: the queues and frames that pass a fiber from
+ * hand to hand carry its context with them.
+ */
+#include "runtime/worker.h"
+
+#include <weft/error.h>
+#include <weft/fork.h>
+
+#include "deque/check.h"
+#include "runtime/runtime.h"
+#include "runtime/steal.h"
+#include "runtime/ticks.h"
+
+enum {
+	FAIR_EVERY = 61,    /* jobs between two looks at the injector first */
+	YIELDS_IN_ROW = 16, /* direct switches before the deque has its turn */
+	SPIN_US = 50,	    /* search this long before sleeping: two wake-ups */
+	SPIN_RELAX = 32,    /* pauses between two rounds of stealing: 0.8 us */
+};
+
+__thread unsigned char weft_hungry_byte;
+
+static __thread struct weft__worker *self;
+
+__attribute__((noinline)) struct weft__worker *weft__worker_self(void)
+{
+	return self;
+}
+
+void weft__worker_become(struct weft__worker *w)
+{
+	self = w;
+	weft_hungry_byte = 0;
+	if (w)
+		w->hungry = &weft_hungry_byte;
+}
+
+/* --- switching --------------------------------------------------------- */
+
+/* The first act of every fiber that was switched to. */
+static void arrive(void)
+{
+	struct weft__worker *w = weft__worker_self();
+	w->after(w, w->after_from, w->after_arg);
+}
+
+/* Says what the next fiber is to do for the one that leaves, and returns that. */
+static struct weft__fiber *depart(struct weft__worker *w, struct weft__fiber *to,
+				  weft__after_fn *after, void *arg)
+{
+	struct weft__fiber *from = w->current;
+
+	w->after = after;
+	w->after_from = from;
+	w->after_arg = arg;
+	w->current = to;
+	w->region.state = WEFT__REGION_NONE;
+	weft__count(&w->stats.switches);
+	return from;
+}
+
+static void switch_to(struct weft__worker *w, struct weft__fiber *to, weft__after_fn *after,
+		      void *arg)
+{
+	weft__fiber_switch(depart(w, to, after, arg), to);
+	arrive(); /* w is stale: I4 */
+}
+
+static void retire(struct weft__worker *w, struct weft__fiber *from, void *arg)
+{
+	(void)arg;
+	weft__fiber_put(&w->stacks, from);
+}
+
+void weft__continue(struct weft__fiber *fiber)
+{
+	weft__fiber_leave(depart(weft__worker_self(), fiber, retire, NULL), fiber);
+}
+
+static struct weft__fiber *fiber_of(struct weft__job *job)
+{
+	return (struct weft__fiber *)((char *)job - offsetof(struct weft__fiber, job));
+}
+
+static void continue_job(struct weft__job *job)
+{
+	weft__continue(fiber_of(job));
+}
+
+static void loop(void *arg);
+
+int weft__suspend(weft__after_fn *after, void *arg)
+{
+	struct weft__worker *w = weft__worker_self();
+	struct weft__fiber *next = weft__fiber_get(&w->stacks, loop, NULL);
+
+	if (!next)
+		return WEFT_ENOMEM;
+	switch_to(w, next, after, arg);
+	return 0;
+}
+
+/* Into the worker's own queue, or, when that cannot grow, the shared one. */
+static void enqueue(struct weft__worker *w, struct weft__fiber *fiber)
+{
+	fiber->job.run = continue_job;
+	if (weft__fifo_push(&w->ready, &fiber->job) != 0)
+		weft__inject_push(&w->runtime->inject, &fiber->job);
+}
+
+void weft__ready(struct weft_runtime *runtime, struct weft__fiber *fiber)
+{
+	struct weft__worker *w = weft__worker_self();
+
+	if (w && w->runtime == runtime) {
+		enqueue(w, fiber);
+		if (weft__idle_notify(runtime))
+			weft__count(&w->stats.wakes);
+	} else {
+		fiber->job.run = continue_job;
+		weft__inject_push(&runtime->inject, &fiber->job);
+		weft__idle_notify(runtime);
+	}
+}
+
+static void back_of_the_queue(struct weft__worker *w, struct weft__fiber *from, void *arg)
+{
+	(void)arg;
+	enqueue(w, from);
+}
+
+/* Nobody is woken: as many fibers are ready after a yield as were before. */
+void weft_yield(void)
+{
+	struct weft__worker *w = weft__worker_self();
+	if (!w)
+		return;
+
+	struct weft__job *job = NULL;
+	if (++w->yields % YIELDS_IN_ROW != 0)
+		job = weft__fifo_take(&w->ready);
+	if (job) {
+		w->region.state = WEFT__REGION_NONE;
+		switch_to(w,
+			  (struct weft__fiber *)((char *)job - offsetof(struct weft__fiber, job)),
+			  back_of_the_queue, NULL);
+		return;
+	}
+	if (weft__deque_size(&w->deque) == 0 && weft__fifo_is_empty(&w->ready) &&
+	    weft__inject_is_empty(&w->runtime->inject))
+		return;
+	weft__suspend(back_of_the_queue, NULL); /* without a stack: nobody else runs */
+}
+
+/* --- the loop ---------------------------------------------------------- */
+
+static struct weft__job *next_fairly(struct weft__worker *w)
+{
+	struct weft__job *job = weft__inject_pop(&w->runtime->inject);
+	return job ? job : weft__fifo_take(&w->ready);
+}
+
+static struct weft__job *next_own(struct weft__worker *w)
+{
+	struct weft__job *job = NULL;
+
+	if (++w->tick % FAIR_EVERY == 0)
+		job = next_fairly(w);
+	if (!job)
+		job = weft__deque_pop(&w->deque);
+	if (!job)
+		job = weft__fifo_take(&w->ready);
+	return job;
+}
+
+/* Looks everywhere for some time.  A worker that may not search, since enough
+ * others do, looks around once. */
+static struct weft__job *search(struct weft__worker *w)
+{
+	uint64_t limit = SPIN_US * w->runtime->ticks_per_us;
+	uint64_t began = weft__ticks();
+	struct weft__job *job;
+
+	while (!(job = weft__steal(w))) {
+		if (!weft__idle_search(w) || load_relaxed(&w->runtime->stop) ||
+		    weft__ticks() - began > limit)
+			return NULL;
+		for (int i = 0; i < SPIN_RELAX; i++)
+			cpu_relax();
+	}
+	weft__idle_found(w);
+	return job;
+}
+
+/* The next job, however long it takes; NULL when the runtime stops. */
+static struct weft__job *next(struct weft__worker *w)
+{
+	struct weft__job *job = next_own(w);
+
+	while (!job && !(job = search(w))) {
+		if (load_acquire(&w->runtime->stop))
+			return NULL;
+		weft__idle_sleep(w);
+	}
+	return job;
+}
+
+static void loop(void *arg)
+{
+	(void)arg;
+	arrive();
+	for (;;) {
+		struct weft__worker *w = weft__worker_self(); /* I4 */
+		struct weft__job *job = next(w);
+
+		if (!job)
+			weft__continue(&w->thread_fiber);
+		w->region.state = WEFT__REGION_NONE;
+		job->run(job);
+	}
+}
+
+static void nothing(struct weft__worker *w, struct weft__fiber *from, void *arg)
+{
+	(void)w, (void)from, (void)arg;
+}
+
+void weft__worker_main(struct weft__worker *w)
+{
+	weft__fiber_of_thread(&w->thread_fiber);
+	w->current = &w->thread_fiber;
+
+	struct weft__fiber *first = weft__fiber_get(&w->stacks, loop, NULL);
+	weft__assert(first); /* weft__worker_init has put one into the cache */
+	switch_to(w, first, nothing, NULL);
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * worker.h - one thread of a runtime and what it owns
+ *
+ * A worker runs jobs, one after the other, on a loop fiber.  A job that waits
+ * suspends the fiber it runs on, loop frame and all; the worker takes a fresh
+ * loop fiber and goes on.  When the wait is over, some worker's loop switches
+ * to the suspended fiber, and from then on that fiber is the loop of that
+ * worker.  So a job that never waits costs no switch, and no stack frame ever
+ * waits below foreign work.
+ */
+#ifndef WEFT_RUNTIME_WORKER_H
+#define WEFT_RUNTIME_WORKER_H
+
+#include <pthread.h>
+#include <stdalign.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <weft/runtime.h>
+
+#include "deque/deque.h"
+#include "deque/eventcount.h"
+#include "deque/fifo.h"
+#include "deque/job.h"
+#include "deque/rng.h"
+#include "runtime/fiber.h"
+#include "runtime/region.h"
+#include "runtime/stack.h"
+
+struct weft_runtime;
+struct weft__worker;
+
+/* Called on the fiber that was switched to, as the first thing it does: now the
+ * context of `from` is saved, and others may be told of it. */
+typedef void weft__after_fn(struct weft__worker *w, struct weft__fiber *from, void *arg);
+
+struct weft__worker {
+	/* What thieves read. */
+	struct weft__deque deque; /* forks and other jobs, newest first for the owner */
+	struct weft__fifo ready;  /* fibers that can go on, oldest first */
+	unsigned char *hungry;	  /* this thread's weft_hungry_byte */
+	unsigned index;
+	struct weft_runtime *runtime;
+
+	/* The owner's. */
+	alignas(WEFT_CACHELINE) struct weft__fiber *current;
+	weft__after_fn *after;
+	struct weft__fiber *after_from;
+	void *after_arg;
+	unsigned tick;	 /* jobs looked for */
+	unsigned yields; /* direct switches of weft_yield */
+	bool searching;	 /* counted in idle.searching */
+	struct weft__region region;
+	struct weft__rng rng;
+	struct weft__stack_cache stacks;
+	struct weft__fiber thread_fiber; /* the thread's own stack */
+	pthread_t thread;
+	struct weft_stats stats; /* written by the owner alone */
+
+	/* Where it sleeps. */
+	alignas(WEFT_CACHELINE) struct weft__ec ec;
+};
+
+/* The worker that the caller runs on, NULL outside.  Never inlined: a fiber may
+ * resume on another thread, and a compiler may keep the address of a
+ * thread-local over any call it can see through. */
+struct weft__worker *weft__worker_self(void);
+
+/* Makes the calling thread w's, or nobody's (NULL). */
+void weft__worker_become(struct weft__worker *w);
+
+int weft__worker_init(struct weft__worker *w, struct weft_runtime *runtime, unsigned index);
+void weft__worker_fini(struct weft__worker *w);
+
+/* The body of a worker's thread: runs jobs until the runtime stops. */
+void weft__worker_main(struct weft__worker *w);
+
+/* Suspends the calling fiber; `after` runs on the next fiber.  Returns when
+ * somebody made the fiber ready again, perhaps on another worker.
+ * WEFT_ENOMEM when there is no stack to go on with; nothing happened then. */
+int weft__suspend(weft__after_fn *after, void *arg);
+
+/* Makes a suspended fiber ready, from any thread. */
+void weft__ready(struct weft_runtime *runtime, struct weft__fiber *fiber);
+
+/* Goes on with a suspended fiber at once, in place of the calling loop.  Only
+ * from a job, as the last thing it does. */
+void weft__continue(struct weft__fiber *fiber);
+
+/* A counter that only its owner writes and anybody may read. */
+static inline void weft__count(uint64_t *counter)
+{
+	__atomic_store_n(counter, __atomic_load_n(counter, __ATOMIC_RELAXED) + 1, __ATOMIC_RELAXED);
+}
+
+#endif
