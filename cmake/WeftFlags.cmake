@@ -7,8 +7,12 @@
 
 include_guard()
 
-set(WEFT_WARNINGS -Wall -Wextra -Wshadow)
-set(WEFT_WARNINGS_C ${WEFT_WARNINGS} -Wconversion -Wstrict-prototypes -Wmissing-prototypes)
+# In C++ a function that shares its name with a struct, as stat() does, counts
+# as shadowing: no -Wshadow there.
+set(WEFT_WARNINGS -Wall -Wextra)
+set(WEFT_WARNINGS_C ${WEFT_WARNINGS} -Wshadow -Wconversion -Wstrict-prototypes
+                    -Wmissing-prototypes
+)
 
 set(WEFT_HARDENING -fstack-protector-strong -fstack-clash-protection)
 if(CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64")
