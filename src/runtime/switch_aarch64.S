@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * switch_aarch64.S - changing stacks on aarch64 (AAPCS64)
+ *
+ *	weft__switch_jump: x0 save_sp, x1 to_sp, x30 where to come back to
+ *
+ * What it leaves on the stack is struct weft__switch_frame of switch.h, where the
+ * reason for jumping in and out is.  Its first two words are a frame record, so a
+ * chain of frame pointers leads out of a suspended fiber as well.
+ *
+ * FPCR is written only when it differs, because writing it drains the pipeline.
+ * The vector registers are saved by the caller.  The return address is not
+ * signed: it is not on the stack of a running fiber, and functions around the
+ * switch sign their own.
+ *
+ * The tables for unwinding hold at every instruction, as on x86-64.
+ */
+	.macro save_pair a, b, offset
+	stp	x\a, x\b, [sp, #\offset]
+	.cfi_rel_offset x\a, \offset
+	.cfi_rel_offset x\b, \offset + 8
+	.endm
+
+	.macro restore_pair a, b, offset
+	ldp	x\a, x\b, [sp, #\offset]
+	.cfi_restore x\a
+	.cfi_restore x\b
+	.endm
+
+#define FRAME 112
+
+	.text
+	.globl	weft__switch_jump
+	.hidden	weft__switch_jump
+	.type	weft__switch_jump, %function
+	.balign	64
+weft__switch_jump:
+	.cfi_startproc
+	stp	x29, x30, [sp, #-FRAME]!
+	.cfi_def_cfa_offset FRAME
+	.cfi_rel_offset x29, 0
+	.cfi_rel_offset x30, 8
+	mov	x29, sp
+	save_pair 19, 20, 16
+	save_pair 21, 22, 32
+	save_pair 23, 24, 48
+	save_pair 25, 26, 64
+	save_pair 27, 28, 80
+	mrs	x9, fpcr
+	str	x9, [sp, #96]
+	str	x29, [x0]
+	mov	sp, x1
+
+	.globl	weft__switch_resume
+	.hidden	weft__switch_resume
+weft__switch_resume:
+	ldr	x10, [sp, #96]
+	cmp	x9, x10
+	b.ne	.Lother_fpcr
+.Lsame_fpcr:
+	.cfi_remember_state
+	restore_pair 27, 28, 80
+	restore_pair 25, 26, 64
+	restore_pair 23, 24, 48
+	restore_pair 21, 22, 32
+	restore_pair 19, 20, 16
+	ldp	x29, x16, [sp], #FRAME
+	.cfi_def_cfa_offset 0
+	.cfi_restore x29
+	.cfi_register x30, x16
+	br	x16
+
+.Lother_fpcr:
+	.cfi_restore_state
+	msr	fpcr, x10
+	b	.Lsame_fpcr
+	.cfi_endproc
+	.size	weft__switch_jump, . - weft__switch_jump
+
+/* The first code of a fiber.  It has no caller, and says so: x29 is 0 and ends a
+ * chain of frames, and an undefined return address ends an unwinding by tables. */
+	.globl	weft__fiber_start
+	.hidden	weft__fiber_start
+	.type	weft__fiber_start, %function
+	.balign	16
+weft__fiber_start:
+	.cfi_startproc
+	.cfi_undefined x30
+	hint	#34 /* bti c */
+	mov	x0, x19
+	mov	x1, x20
+	bl	weft__fiber_main
+	brk	#1
+	.cfi_endproc
+	.size	weft__fiber_start, . - weft__fiber_start
+
+	.hidden	weft__fiber_main
+
+#ifdef __ARM_FEATURE_BTI_DEFAULT
+/* GNU_PROPERTY_AARCH64_FEATURE_1_AND = BTI, PAC */
+	.section .note.gnu.property, "a"
+	.balign	8
+	.long	4, 16, 5
+	.asciz	"GNU"
+	.long	0xc0000000, 4, 3, 0
+#endif
+
+	.section .note.GNU-stack, "", %progbits
