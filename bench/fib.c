@@ -50,15 +50,21 @@ static int fib_task(void *arg)
 	return 0;
 }
 
+static long fib_offered(long n)
+{
+	struct fib l = { n - 1, 0 }, r = { n - 2, 0 };
+
+	weft_both_offered(fib_task, &l, fib_task, &r);
+	return l.out + r.out;
+}
+
 static long fib_values(long n)
 {
 	if (n < 2)
 		return n;
-	if (!weft_hungry())
-		return fib_values(n - 1) + fib_values(n - 2);
-	struct fib l = { n - 1, 0 }, r = { n - 2, 0 };
-	weft_both(fib_task, &l, fib_task, &r);
-	return l.out + r.out;
+	if (weft_hungry())
+		return fib_offered(n);
+	return fib_values(n - 1) + fib_values(n - 2);
 }
 
 static int fib_structs(void *arg)

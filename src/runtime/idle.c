@@ -149,9 +149,12 @@ void weft__idle_found(struct weft__worker *w)
 			weft__count(&w->stats.wakes);
 }
 
-/* Tells every worker that a fork would find a taker. */
+/* Tells every worker that a fork would find a taker.  A worker alone has nobody
+ * to fork for. */
 static void beg(struct weft_runtime *rt)
 {
+	if (rt->worker_count == 1)
+		return;
 	for (unsigned i = 0; i < rt->worker_count; i++)
 		weft__worker_starve(rt->workers[i]); /* O3 */
 }
