@@ -19,7 +19,7 @@
  *
  *   O1  table -> user    release state (set) => acquire or CAS of state (in_use)
  */
-#include <deque/alloc.h>
+#include "deque/alloc.h"
 
 #include <stdalign.h>
 #include <stdlib.h>
@@ -27,8 +27,8 @@
 #include <weft/alloc.h>
 #include <weft/error.h>
 
-#include <deque/atomic.h>
-#include <deque/check.h>
+#include "deque/atomic.h"
+#include "deque/check.h"
 
 #if !WEFT__SANITIZED
 extern void *mallocx(size_t size, int flags) __attribute__((weak));

@@ -44,7 +44,7 @@
  *     Ours add the fences on aarch64.
  *   - ck_pr_fence_memory is mfence on x86-64: 20 ns, where any locked
  *     instruction orders the same accesses in 5 ns.  fence_seqcst is a locked
- *     add on a word of the stack.
+ *     add of nothing to a word of the stack.
  *   - Which fences are real is decided by ck_md.h, which the configure script of
  *     ConcurrencyKit writes for the machine it runs on.  A cross compiler that
  *     finds the header of the build machine takes x86-64's memory model for
@@ -72,7 +72,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <deque/sanitizer.h>
+#include "deque/sanitizer.h"
 
 #if WEFT__SANITIZED && !defined(WEFT_ATOMIC_BUILTIN)
 #define WEFT_ATOMIC_BUILTIN 1
@@ -81,9 +81,9 @@
 #if defined(WEFT_MODEL)
 #include "model_atomic.h"
 #elif defined(WEFT_ATOMIC_BUILTIN)
-#include <deque/atomic_builtin.h>
+#include "deque/atomic_builtin.h"
 #else
-#include <deque/atomic_ck.h>
+#include "deque/atomic_ck.h"
 #endif
 
 #endif

@@ -5,7 +5,7 @@
  * The line is made in one buffer and written by one call, without stdio: the
  * caller may hold any lock, and several workers may fail at once.
  */
-#include <deque/check.h>
+#include "deque/check.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -16,7 +16,7 @@
 #ifndef WEFT_DEQUE_CHECK_H
 #define WEFT_DEQUE_CHECK_H
 
-#include <deque/sanitizer.h>
+#include "deque/sanitizer.h"
 
 #if !defined(NDEBUG) || WEFT__SANITIZED
 #ifndef WEFT_DEBUG

@@ -75,11 +75,11 @@
  * not a data race, and only a model checker can show it.  aarch64_barriers.sh
  * shows that the instructions of O1 to O4 are in the aarch64 object.
  */
-#include <deque/deque.h>
+#include "deque/deque.h"
 
 #include <weft/error.h>
 
-#include <deque/check.h>
+#include "deque/check.h"
 
 /* True when this caller moved top from t to t + 1, and so owns job t (I2).  A
  * loser has learnt nothing that it will use. */

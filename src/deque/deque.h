@@ -21,7 +21,7 @@
 
 #include <weft/base.h>
 
-#include <deque/ring.h>
+#include "deque/ring.h"
 
 /* `top` is what thieves fight over and `bottom` is what the owner writes, hence
  * a line each. */
@@ -92,8 +92,8 @@ enum weft__steal weft__deque_steal(struct weft__deque *dq, struct weft__job **jo
  * while no thief is about. */
 static inline size_t weft__deque_size(const struct weft__deque *dq)
 {
-	int64_t b = load_relaxed(&dq->bottom);
 	int64_t t = load_relaxed(&dq->top);
+	int64_t b = load_relaxed(&dq->bottom);
 
 	return b > t ? (size_t)(b - t) : 0;
 }

@@ -26,8 +26,8 @@
  *   O1  waker -> sleeper    release half of the add (notify)
  *                                      => acquire of the word (prepare, wait)
  *
- * Three back-ends, as in atomic.h.  Release builds use ck_ec32, which spins a
- * little before it sleeps and is the same algorithm; what we add:
+ * Three back-ends, as in atomic.h.  Release builds use ck_ec32, which is the
+ * same algorithm; what we add:
  *
  *   - The operations are ours and sleep without a time-out.  ck_ec's waits end
  *     after 2, 16, 128 ms and so on, because its single-producer form may lose
@@ -35,6 +35,9 @@
  *     time-out would turn a lost wake-up into a mere delay that no test sees.
  *   - For the same reason nobody needs the clock that ck_ec asks for before each
  *     sleep: ours always says zero and costs nothing.
+ *   - ck_ec32_wait may return although the count has not moved: it takes any change
+ *     of the word for one, also the bit cleared by a slow notify (I3).  Ours looks
+ *     again.
  *   - ck_ec32_inc promises store-store order on aarch64, and only if the headers
  *     are configured right.  The fence makes it the release that O1 wants; the
  *     one after the wait makes that an acquire.
@@ -45,10 +48,10 @@
  * ThreadSanitizer can check O1.  I2 and I3 are for the model checker; a stress
  * test hangs when they fail, which is seen by its watchdog only.
  */
-#include <deque/eventcount.h>
+#include "deque/eventcount.h"
 
-#include <deque/atomic.h>
-#include <deque/futex.h>
+#include "deque/atomic.h"
+#include "deque/futex.h"
 
 #if !defined(WEFT_MODEL) && !defined(WEFT_ATOMIC_BUILTIN)
 
@@ -79,7 +82,10 @@ static void wake_sleeper(const struct ck_ec_ops *ops, const uint32_t *word)
 	futex_wake(word, 1);
 }
 
+/* How long to spin before sleeping is for the caller to decide, not for ck_ec:
+ * left alone it would look 200 times, some 5 us. */
 static const struct ck_ec_ops ops = {
+	.busy_loop_iter = 1,
 	.gettime = no_clock,
 	.wait32 = wait_forever,
 	.wake32 = wake_sleeper,
@@ -107,7 +113,8 @@ uint32_t weft__ec_prepare(const struct weft__ec *ec)
 
 void weft__ec_wait(struct weft__ec *ec, uint32_t ticket)
 {
-	(void)ck_ec32_wait(ck(ec), &mode, ticket, NULL);
+	while (ck_ec32_value(ck(ec)) == ticket)
+		(void)ck_ec32_wait(ck(ec), &mode, ticket, NULL);
 	weft__fence_acquire(); /* O1 */
 }
 

@@ -55,7 +55,7 @@
 #include <weft/base.h>
 #include <weft/error.h>
 
-#include <deque/ring.h>
+#include "deque/ring.h"
 
 struct weft__fifo {
 	alignas(WEFT_CACHELINE) int64_t top;
@@ -136,10 +136,13 @@ static inline struct weft__job *weft__fifo_take(struct weft__fifo *fifo)
 	}
 }
 
-/* A hint, already stale when the caller reads it. */
+/* A hint, already stale when the caller reads it.  The order of the loads makes
+ * a push that comes in between show, rather than hide what was there. */
 static inline bool weft__fifo_is_empty(const struct weft__fifo *fifo)
 {
-	return load_relaxed(&fifo->top) >= load_relaxed(&fifo->bottom);
+	int64_t t = load_relaxed(&fifo->top);
+
+	return t >= load_relaxed(&fifo->bottom);
 }
 
 #endif

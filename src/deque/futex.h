@@ -17,7 +17,7 @@
 #ifndef WEFT_DEQUE_FUTEX_H
 #define WEFT_DEQUE_FUTEX_H
 
-#include <deque/atomic.h>
+#include "deque/atomic.h"
 
 #ifndef WEFT_MODEL
 

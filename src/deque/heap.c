@@ -32,9 +32,9 @@
  * The melding is two loops and not the recursion of the text-book: a list of
  * children can be as long as the heap.
  */
-#include <deque/heap.h>
+#include "deque/heap.h"
 
-#include <deque/check.h>
+#include "deque/check.h"
 
 static bool comes_before(const struct weft__heap_node *a, const struct weft__heap_node *b)
 {

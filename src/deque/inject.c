@@ -10,6 +10,8 @@
  * pop looks into the ring first, then into the list.  While the list is in use
  * nothing new enters the ring, so the ring runs dry, then the list does: what
  * waits in the list waits for at most a ring of older jobs, and nothing starves.
+ * The jobs of one producer leave in its order; those of two may pass each other
+ * by the few that are on their way while the list begins or ends.
  *
  * Invariants
  *
@@ -19,6 +21,10 @@
  *   I3  A thread that has pushed a job sees an injector that is not empty until
  *       that job is popped: ck_ring returns only once the tail has passed the
  *       job, and so all the older ones too.
+ *   I4  A job leaves the list only when the ring was seen empty by a thread that
+ *       held the lock with the job in the list: what the same producer had put
+ *       into the ring before has left.  One look before the lock is not enough, the
+ *       ring may have filled since.
  *
  * Orderings
  *
@@ -53,19 +59,19 @@
  *
  * ThreadSanitizer can check O2; a stress test on aarch64 hardware O1 and O3.
  */
-#include <deque/atomic.h>
+#include "deque/atomic.h"
 
 #ifdef __aarch64__
 #define ck_pr_fence_store_atomic weft__fence_rmw /* O3 */
 #endif
-#include <deque/inject.h>
+#include "deque/inject.h"
 #ifdef __aarch64__
 #undef ck_pr_fence_store_atomic
 #endif
 
 #include <weft/error.h>
 
-#include <deque/alloc.h>
+#include "deque/alloc.h"
 
 #define CAPACITY_MAX ((size_t)1 << 30)
 
@@ -140,7 +146,7 @@ static void list_push(struct weft__inject *inject, struct weft__job *job)
 	weft__spin_unlock(&inject->lock);				     /* O2 */
 }
 
-/* Under the lock. */
+/* Under the lock, and only when the ring is empty (I4). */
 static struct weft__job *list_unlink(struct weft__inject *inject)
 {
 	struct weft__job *job = inject->oldest;
@@ -154,10 +160,12 @@ static struct weft__job *list_unlink(struct weft__inject *inject)
 	return job;
 }
 
-static struct weft__job *list_pop(struct weft__inject *inject)
+static struct weft__job *pop_under_lock(struct weft__inject *inject)
 {
-	weft__spin_lock(&inject->lock); /* O2 */
-	struct weft__job *job = list_unlink(inject);
+	weft__spin_lock(&inject->lock);		  /* O2 */
+	struct weft__job *job = ring_pop(inject); /* I4 */
+	if (!job)
+		job = list_unlink(inject);
 	weft__spin_unlock(&inject->lock); /* O2 */
 	return job;
 }
@@ -192,5 +200,5 @@ struct weft__job *weft__inject_pop(struct weft__inject *inject)
 
 	if (job || load_relaxed(&inject->waiting) == 0) /* O4 */
 		return job;
-	return list_pop(inject);
+	return pop_under_lock(inject);
 }

@@ -4,9 +4,8 @@
  *
  * Many producers, many consumers, without bound; a push cannot fail and
  * allocates nothing.  A ring takes what fits; what does not waits in a list
- * through job->next.  Jobs leave in the order in which they came, but for those
- * that pass each other while producers or consumers race.  The ledger is in
- * inject.c.
+ * through job->next.  The jobs of one producer leave in the order in which they
+ * came, and those of all nearly so.  The ledger is in inject.c.
  *
  *   threads    push, pop, is_empty: any.  init, fini: one, alone.
  *   memory     the caller owns the struct and the jobs.  A job belongs to the
@@ -22,9 +21,9 @@
 
 #include <weft/base.h>
 
-#include <deque/atomic.h>
-#include <deque/job.h>
-#include <deque/spin.h>
+#include "deque/atomic.h"
+#include "deque/job.h"
+#include "deque/spin.h"
 
 #if !defined(WEFT_MODEL) && !defined(WEFT_ATOMIC_BUILTIN)
 #define WEFT__INJECT_RING 1
@@ -63,7 +62,9 @@ struct weft__job *weft__inject_pop(struct weft__inject *inject);
 static inline bool weft__inject_is_empty(const struct weft__inject *inject)
 {
 #ifdef WEFT__INJECT_RING
-	if (ck_ring_size(&inject->ring) != 0)
+	unsigned head = load_relaxed(&inject->ring.c_head);
+
+	if (head != load_relaxed(&inject->ring.p_tail))
 		return false;
 #endif
 	return load_relaxed(&inject->waiting) == 0;

@@ -2,10 +2,10 @@
 /*
  * ring.c - making, growing and freeing the rings of ring.h
  */
-#include <deque/ring.h>
+#include "deque/ring.h"
 
-#include <deque/alloc.h>
-#include <deque/check.h>
+#include "deque/alloc.h"
+#include "deque/check.h"
 
 static size_t ring_bytes(size_t slots)
 {

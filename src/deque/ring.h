@@ -16,8 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <deque/atomic.h>
-#include <deque/job.h>
+#include "deque/atomic.h"
+#include "deque/job.h"
 
 /* Slots of the smallest and the largest ring. */
 #define WEFT__RING_MIN ((size_t)2)

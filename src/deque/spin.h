@@ -15,7 +15,7 @@
 
 #include <sched.h>
 
-#include <deque/atomic.h>
+#include "deque/atomic.h"
 
 struct weft__spin {
 	uint32_t locked; /* 0 or 1 */
