@@ -36,7 +36,7 @@ struct weft_machine {
 	size_t cache_line;     /* bytes; 0 for this and the caches: unknown */
 	size_t l1d, l2, l3;    /* bytes, as the first CPU sees them */
 	bool guard_pages;      /* stacks are guarded by MADV_GUARD_INSTALL, not by mprotect */
-	const char *allocator; /* "jemalloc", "libc" or "the application's" */
+	const char *allocator; /* "jemalloc" or "libc", unless weft_set_allocator named another */
 	char cpu_model[64];    /* "" when unknown */
 	char kernel[64];       /* release, such as "6.1.0-28-amd64" */
 };

@@ -5,6 +5,7 @@
 #ifndef WEFT_WEFT_H
 #define WEFT_WEFT_H
 
+#include <weft/alloc.h>
 #include <weft/error.h>
 #include <weft/fork.h>
 #include <weft/info.h>

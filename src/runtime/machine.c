@@ -11,18 +11,27 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "deque/sanitizer.h"
+#include "runtime/stackmap.h"
 #include "runtime/topology.h"
 
-#ifndef MADV_GUARD_INSTALL
-#define MADV_GUARD_INSTALL 102
-#endif
-
+#if WEFT__SANITIZED
+static const char *allocator(void)
+{
+	return "libc";
+}
+#else
 /* jemalloc's own name for malloc: there when the process has jemalloc. */
 extern void *mallocx(size_t size, int flags) __attribute__((weak));
+
+static const char *allocator(void)
+{
+	return mallocx ? "jemalloc" : "libc";
+}
+#endif
 
 /* The first line of a file, without its newline.  False when there is none. */
 static bool read_line(const char *path, char *line, int size)
@@ -86,19 +95,6 @@ static void read_cpu_model(struct weft_machine *m)
 	fclose(in);
 }
 
-/* Asks the kernel, on a page of our own. */
-static bool has_guard_pages(size_t page_size)
-{
-	void *page =
-		mmap(NULL, page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (page == MAP_FAILED)
-		return false;
-	bool works = madvise(page, page_size, MADV_GUARD_INSTALL) == 0;
-	munmap(page, page_size);
-	return works;
-}
-
 static void describe_topology(struct weft_machine *m)
 {
 	struct weft__topology t;
@@ -124,8 +120,8 @@ int weft_machine(struct weft_machine *machine)
 
 	describe_topology(&m);
 	m.page_size = (size_t)sysconf(_SC_PAGESIZE);
-	m.guard_pages = has_guard_pages(m.page_size);
-	m.allocator = mallocx ? "jemalloc" : "libc";
+	m.guard_pages = weft__stackmap_light_guards();
+	m.allocator = allocator();
 	read_caches(&m);
 	read_cpu_model(&m);
 	if (uname(&kernel) == 0)
