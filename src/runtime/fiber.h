@@ -24,8 +24,7 @@
 #include "runtime/switch.h"
 
 struct weft__fiber {
-	struct weft__stack stack;
-	void *sp; /* while it does not run: its struct weft__switch_frame */
+	struct weft__stack stack; /* its sp leads to a struct weft__switch_frame */
 
 	/* The scheduler's, to use as it likes. */
 	struct weft__job job;
@@ -37,6 +36,7 @@ static_assert(sizeof(struct weft__fiber) <= WEFT__STACK_HEAD, "the head of a sta
 
 /* A fiber that will call entry(arg) when first switched to.  entry never returns:
  * it leaves by weft__fiber_leave.  NULL when there is no stack. */
+WEFT__OF_THREAD
 static inline struct weft__fiber *weft__fiber_get(struct weft__stack_cache *cache,
 						  void (*entry)(void *arg), void *arg)
 {
@@ -45,38 +45,55 @@ static inline struct weft__fiber *weft__fiber_get(struct weft__stack_cache *cach
 	if (WEFT_UNLIKELY(!fiber))
 		return NULL;
 	fiber->name = NULL;
-	fiber->sp = weft__switch_prepare(fiber, entry, arg);
+	fiber->stack.sp = weft__switch_prepare(fiber, entry, arg);
+	weft__sanitize_get(&fiber->stack.sanitizer);
 	return fiber;
 }
 
 /* The fiber does not run and never will again: it was left by weft__fiber_leave,
  * or never switched to. */
+WEFT__OF_THREAD
 static inline void weft__fiber_put(struct weft__stack_cache *cache, struct weft__fiber *fiber)
 {
+	weft__sanitize_put(fiber->stack.sp, fiber);
 	weft__stack_put(cache, &fiber->stack);
 }
 
 /* Makes *fiber, which lies anywhere, stand for the calling thread on its own
- * stack: something to switch from, and back to. */
+ * stack: something to switch from, and back to.  Never put. */
 void weft__fiber_of_thread(struct weft__fiber *fiber);
+
+/* The two ends of a switch share no context of ThreadSanitizer, hence atomic;
+ * whoever switches knows that the other side was saved, by an edge of its own. */
+static inline __attribute__((always_inline)) void *weft__fiber_sp(struct weft__fiber *fiber)
+{
+	return __atomic_load_n(&fiber->stack.sp, __ATOMIC_RELAXED);
+}
 
 /* Leaves `from`, which runs, and goes on with `to`, which does not; returns when
  * somebody switches back to `from`.  The caller may then be on another thread. */
 static inline __attribute__((always_inline)) void weft__fiber_switch(struct weft__fiber *from,
 								     struct weft__fiber *to)
 {
-	weft__switch(&from->sp, to->sp);
+	void *sp = weft__fiber_sp(to);
+
+	weft__sanitize_before(&from->stack.sanitizer, &to->stack.sanitizer, false);
+	weft__switch(&from->stack.sp, sp);
+	weft__sanitize_after(&from->stack.sanitizer);
 }
 
 /* Leaves `from` for ever.  Whoever runs next may put it. */
-static inline __attribute__((always_inline)) void weft__fiber_leave(struct weft__fiber *from,
-								    struct weft__fiber *to)
+static inline __attribute__((always_inline, noreturn)) void
+weft__fiber_leave(struct weft__fiber *from, struct weft__fiber *to)
 {
-	weft__switch(&from->sp, to->sp);
+	void *sp = weft__fiber_sp(to);
+
+	weft__sanitize_before(&from->stack.sanitizer, &to->stack.sanitizer, true);
+	weft__switch(&from->stack.sp, sp);
 	__builtin_unreachable();
 }
 
 /* What a new fiber calls, from weft__fiber_start. */
-void weft__fiber_main(void (*entry)(void *arg), void *arg);
+_Noreturn void weft__fiber_main(void (*entry)(void *arg), void *arg, struct weft__fiber *self);
 
 #endif

@@ -1,6 +1,39 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * stack.c - the pool behind the workers' caches of stacks
+ *
+ * Guards are 64 KiB and not one page, because a function with a large frame that
+ * was compiled without -fstack-clash-protection moves the stack pointer past a
+ * page without touching it.  With it no frame can jump a guard of any size;
+ * without it, frames up to the size of the guard cannot.  The pages of a guard
+ * are address space and no memory.
+ *
+ * The distance from one stack to the next is an odd number of pages.  With a
+ * power of two, the tops of all stacks would compete for the same few entries of
+ * the translation caches; and because they would compete for the same lines of
+ * the first-level cache as well, whose index is the place in a page, each head is
+ * displaced by the number of its page.  Measured on Zen 5, ring of switches, ns
+ * for one: PLACEHOLDER
+ *
+ * What a resting stack holds.  The page faults of a deep call cost more than the
+ * call, and no cheap way tells how deep a stack has been: the saved stack pointer
+ * knows nothing of calls that have returned, mincore() is a system call like the
+ * madvise() that it could save, and reading a mark at some depth would itself
+ * bring the page in.  So nothing is decided when a stack is put back, and stacks
+ * in a cache stay as they are, while the worker is busy: they are few, and the
+ * next user likely goes as deep.  A stack is trimmed to KEEP, without asking, in
+ * two places where 0.6 us do no harm: when its worker goes to sleep
+ * (weft__stack_cache_trim), and when it flows over into the pool.
+ *
+ * The pool keeps WARM stacks like that.  More than that were needed once and are
+ * not now, and of those all memory is given back, their heads included; who they
+ * are is written on a stack that is kept for that, a hoard:
+ *
+ *	pool.cold -> [ hoard: count, slots[] .. | head ] -> next hoard
+ *	                        |
+ *	                        v  slots with no memory
+ *
+ * so that a million stacks, all at rest, hold a page in HOARD_SLOTS.
  */
 #include "runtime/stack.h"
 
@@ -13,57 +46,143 @@
 #include "deque/atomic.h"
 #include "runtime/stackmap.h"
 
-/* Pages of a guard: 64 KiB and then some to make the stride odd. */
-#define GUARD_PAGES 16
+#define GUARD_PAGES 16 /* at least: one more may make the stride odd */
 
-/* Steps by which the heads of neighbouring stacks are displaced. */
+/* Steps by which heads are displaced.  Together less than half a page, so that
+ * a shallow fiber stays within one. */
 #define COLOURS	    8
 #define COLOUR_SIZE 256
 
-/* What a trimmed stack keeps. */
-#define KEEP ((size_t)64 << 10)
+/* What a trimmed stack keeps, from the page of its head downwards. */
+#define KEEP	    ((size_t)64 << 10)
 
-static const char *const no_error = "no request for a stack has failed";
+#define WARM	    1024
+
+#define HOARD_SLOTS 255
+
+struct hoard {
+	size_t count;
+	char *slots[HOARD_SLOTS];
+};
+
 static const char *const no_space =
-	"no address space for another fiber stack (ulimit -v, vm.overcommit_memory): "
-	"run fewer fibers at once, or lower WEFT_STACK_SIZE";
+	"no address space for another fiber stack (ulimit -v, vm.overcommit_memory): run fewer "
+	"fibers at once, or lower WEFT_STACK_SIZE";
 static const char *const no_guard =
-	"no memory mapping left for the guard of another fiber stack: raise vm.max_map_count, or "
-	"run fewer fibers at once (lowering WEFT_STACK_SIZE does not help)";
-static const char *last_error; /* one of these; NULL is no_error */
+	"no mapping left for the guard of another fiber stack: raise vm.max_map_count, or run "
+	"fewer fibers at once; WEFT_STACK_SIZE does not matter";
+static const char *last_error; /* one of these, or NULL */
 
 const char *weft__stack_error(void)
 {
 	const char *error = load_relaxed(&last_error);
 
-	return error ? error : no_error;
+	return error ? error : "no request for a fiber stack has failed";
+}
+
+static size_t page_size(void)
+{
+	return (size_t)getpagesize();
 }
 
 int weft__stack_pool_init(struct weft__stack_pool *pool, size_t size)
 {
-	size_t page = (size_t)getpagesize();
+	size_t page = page_size();
 	size_t pages = (size + page - 1) / page;
-	size_t guard_pages = GUARD_PAGES + ((GUARD_PAGES + pages) % 2 ? 0 : 1);
+	size_t guard_pages = GUARD_PAGES + (GUARD_PAGES + pages + 1) % 2;
 
 	*pool = (struct weft__stack_pool){ .size = pages * page, .guard = guard_pages * page };
 	pool->stride = pool->size + pool->guard;
 	return pthread_mutex_init(&pool->lock, NULL) ? WEFT_ENOMEM : 0;
 }
 
-void weft__stack_pool_fini(struct weft__stack_pool *pool)
-{
-	weft__stackmap_free(pool);
-	pthread_mutex_destroy(&pool->lock);
-}
-
-/* The head of the stack in a slot, displaced by the slot's place in memory. */
+/* The head of the stack in a slot. */
 static struct weft__stack *head_of(char *slot, size_t stride)
 {
-	size_t colour = (uintptr_t)slot / (size_t)getpagesize() % COLOURS;
+	size_t colour = (uintptr_t)slot / page_size() % COLOURS;
 
 	return (struct weft__stack *)(slot + stride - WEFT__STACK_HEAD - colour * COLOUR_SIZE);
 }
 
+static struct weft__stack *head_new(const struct weft__stack_pool *pool, char *slot)
+{
+	struct weft__stack *stack = head_of(slot, pool->stride);
+
+	stack->low = slot + pool->guard;
+	weft__sanitize_new(&stack->sanitizer, stack->low, (char *)stack);
+	return stack;
+}
+
+static struct hoard *hoard_of(struct weft__stack *stack)
+{
+	return (struct hoard *)stack - 1;
+}
+
+/* Gives back what a stack holds more than KEEP. */
+WEFT__OF_THREAD static void trim(struct weft__stack *stack)
+{
+	uintptr_t low = (uintptr_t)stack->low;
+	uintptr_t top = (uintptr_t)stack & ~(page_size() - 1);
+
+	if (stack->sp && top - low > KEEP)
+		(void)madvise(stack->low, top - low - KEEP, MADV_DONTNEED);
+	stack->sp = NULL;
+}
+
+/* Gives back all that a stack holds, and returns its slot. */
+WEFT__OF_THREAD static char *empty(const struct weft__stack_pool *pool, struct weft__stack *stack)
+{
+	char *low = stack->low;
+
+	weft__sanitize_gone(&stack->sanitizer);
+	(void)madvise(low, pool->size, MADV_DONTNEED);
+	return low - pool->guard;
+}
+
+/* --- the pool, under its lock ------------------------------------------ */
+
+static struct weft__stack *take_warm(struct weft__stack_pool *pool)
+{
+	struct weft__stack *stack = pool->warm;
+
+	if (stack) {
+		pool->warm = stack->next;
+		store_relaxed(&pool->warm_count, pool->warm_count - 1);
+	}
+	return stack;
+}
+
+/* A slot of the first hoard; when that has none, the hoard itself. */
+static struct weft__stack *take_cold(struct weft__stack_pool *pool)
+{
+	struct weft__stack *stack = pool->cold;
+
+	if (!stack)
+		return NULL;
+	struct hoard *hoard = hoard_of(stack);
+	if (hoard->count)
+		return head_new(pool, hoard->slots[--hoard->count]);
+	pool->cold = stack->next;
+	return stack;
+}
+
+static void give_cold(struct weft__stack_pool *pool, char *slot)
+{
+	struct weft__stack *first = pool->cold;
+
+	if (first && hoard_of(first)->count < HOARD_SLOTS) {
+		struct hoard *hoard = hoard_of(first);
+		hoard->slots[hoard->count++] = slot;
+		return;
+	}
+	struct weft__stack *stack = head_new(pool, slot);
+	stack->sp = NULL;
+	hoard_of(stack)->count = 0;
+	stack->next = first;
+	pool->cold = stack;
+}
+
+/* A stack out of a slot that was never used. */
 static struct weft__stack *carve(struct weft__stack_pool *pool)
 {
 	if (!pool->fresh_count) {
@@ -73,7 +192,6 @@ static struct weft__stack *carve(struct weft__stack_pool *pool)
 			store_relaxed(&last_error, no_space);
 			return NULL;
 		}
-		pool->mapped += pool->fresh_count;
 	}
 	char *slot = pool->fresh;
 	if (!weft__stackmap_guard(slot, pool->guard)) {
@@ -82,70 +200,33 @@ static struct weft__stack *carve(struct weft__stack_pool *pool)
 	}
 	pool->fresh += pool->stride;
 	pool->fresh_count--;
-	struct weft__stack *stack = head_of(slot, pool->stride);
-	stack->low = slot + pool->guard;
-	return stack;
+	return head_new(pool, slot);
 }
 
-struct weft__stack *weft__stack_refill(struct weft__stack_cache *cache)
+void weft__stack_pool_fini(struct weft__stack_pool *pool)
 {
-	struct weft__stack_pool *pool = cache->pool;
+	struct weft__stack *stack;
+
+	while ((stack = take_warm(pool)) || (stack = take_cold(pool)))
+		weft__sanitize_gone(&stack->sanitizer);
+	weft__stackmap_free(pool);
+	pthread_mutex_destroy(&pool->lock);
+}
+
+void weft__stack_pool_count(struct weft__stack_pool *pool, size_t *in_use, size_t *highest)
+{
+	size_t cached = 0;
 
 	pthread_mutex_lock(&pool->lock);
-	struct weft__stack *stack = pool->free;
-	if (stack)
-		pool->free = stack->next;
-	else
-		stack = carve(pool);
-	if (stack && ++pool->out > pool->out_highest)
-		pool->out_highest = pool->out;
-	pthread_mutex_unlock(&pool->lock);
-	return stack;
-}
-
-static void trim(struct weft__stack *stack)
-{
-	uintptr_t top = (uintptr_t)(stack + 1) & ~((uintptr_t)getpagesize() - 1);
-
-	if (top - (uintptr_t)stack->low > KEEP)
-		(void)madvise(stack->low, top - (uintptr_t)stack->low - KEEP, MADV_DONTNEED);
-}
-
-/* Moves all but the newest `keep` stacks of the cache to the pool. */
-static void give_back(struct weft__stack_cache *cache, size_t keep)
-{
-	struct weft__stack_pool *pool = cache->pool;
-	struct weft__stack **link = &cache->top, *oldest = NULL;
-	size_t n = 0;
-
-	for (size_t i = 0; i < keep && *link; i++)
-		link = &(*link)->next;
-	struct weft__stack *stack = *link;
-	*link = NULL;
-	for (struct weft__stack *s = stack; s; s = s->next, n++) {
-		trim(s);
-		oldest = s;
-	}
-	weft__stack_cache_count(cache, cache->count - n);
-	if (!n)
-		return;
-	pthread_mutex_lock(&pool->lock);
-	oldest->next = pool->free;
-	pool->free = stack;
-	pool->out -= n;
+	for (struct weft__stack_cache *cache = pool->caches; cache; cache = cache->next)
+		cached += load_relaxed(&cache->count);
+	/* Less than none in a moment when a stack lies in two caches' counts. */
+	*in_use = pool->out > cached ? pool->out - cached : 0;
+	*highest = pool->out_highest;
 	pthread_mutex_unlock(&pool->lock);
 }
 
-void weft__stack_spill(struct weft__stack_cache *cache)
-{
-	give_back(cache, WEFT__STACK_CACHED / 2);
-}
-
-void weft__stack_cache_trim(struct weft__stack_cache *cache)
-{
-	for (struct weft__stack *s = cache->top; s; s = s->next)
-		trim(s);
-}
+/* --- the caches -------------------------------------------------------- */
 
 void weft__stack_cache_init(struct weft__stack_cache *cache, struct weft__stack_pool *pool)
 {
@@ -154,6 +235,90 @@ void weft__stack_cache_init(struct weft__stack_cache *cache, struct weft__stack_
 	cache->next = pool->caches;
 	pool->caches = cache;
 	pthread_mutex_unlock(&pool->lock);
+}
+
+WEFT__OF_THREAD struct weft__stack *weft__stack_refill(struct weft__stack_cache *cache)
+{
+	struct weft__stack_pool *pool = cache->pool;
+	struct weft__stack *stack;
+
+	pthread_mutex_lock(&pool->lock);
+	if (!(stack = take_warm(pool)) && !(stack = take_cold(pool)))
+		stack = carve(pool);
+	if (stack && ++pool->out > pool->out_highest)
+		pool->out_highest = pool->out;
+	pthread_mutex_unlock(&pool->lock);
+	return stack;
+}
+
+/* What goes to the pool in one go. */
+struct parcel {
+	struct weft__stack *warm, *last_warm;
+	size_t warm_count, cold_count;
+	char *cold[WEFT__STACK_CACHED + 1];
+};
+
+/* The system calls are made here, outside of the lock. */
+WEFT__OF_THREAD static void pack(struct parcel *parcel, struct weft__stack_pool *pool,
+				 struct weft__stack *stack)
+{
+	weft__sanitize_rest(&stack->sanitizer);
+	if (load_relaxed(&pool->warm_count) + parcel->warm_count >= WARM) {
+		parcel->cold[parcel->cold_count++] = empty(pool, stack);
+		return;
+	}
+	trim(stack);
+	if (!parcel->warm)
+		parcel->last_warm = stack;
+	stack->next = parcel->warm;
+	parcel->warm = stack;
+	parcel->warm_count++;
+}
+
+WEFT__OF_THREAD static void deliver(struct parcel *parcel, struct weft__stack_pool *pool)
+{
+	pthread_mutex_lock(&pool->lock);
+	if (parcel->warm) {
+		parcel->last_warm->next = pool->warm;
+		pool->warm = parcel->warm;
+		store_relaxed(&pool->warm_count, pool->warm_count + parcel->warm_count);
+	}
+	for (size_t i = 0; i < parcel->cold_count; i++)
+		give_cold(pool, parcel->cold[i]);
+	pool->out -= parcel->warm_count + parcel->cold_count;
+	pthread_mutex_unlock(&pool->lock);
+}
+
+/* Moves all but the newest `keep` stacks to the pool: the oldest are the coldest. */
+WEFT__OF_THREAD static void give_back(struct weft__stack_cache *cache, size_t keep)
+{
+	struct weft__stack **link = &cache->top;
+	struct parcel parcel;
+
+	for (size_t i = 0; i < keep && *link; i++)
+		link = &(*link)->next;
+	struct weft__stack *stack = *link;
+	*link = NULL;
+	parcel.warm = NULL;
+	parcel.warm_count = parcel.cold_count = 0;
+	while (stack) {
+		struct weft__stack *next = stack->next;
+		pack(&parcel, cache->pool, stack);
+		stack = next;
+	}
+	weft__stack_cache_count(cache, cache->count - parcel.warm_count - parcel.cold_count);
+	deliver(&parcel, cache->pool);
+}
+
+WEFT__OF_THREAD void weft__stack_spill(struct weft__stack_cache *cache)
+{
+	give_back(cache, WEFT__STACK_CACHED / 2);
+}
+
+WEFT__OF_THREAD void weft__stack_cache_trim(struct weft__stack_cache *cache)
+{
+	for (struct weft__stack *stack = cache->top; stack; stack = stack->next)
+		trim(stack);
 }
 
 void weft__stack_cache_fini(struct weft__stack_cache *cache)
@@ -169,17 +334,7 @@ void weft__stack_cache_fini(struct weft__stack_cache *cache)
 	pthread_mutex_unlock(&pool->lock);
 }
 
-void weft__stack_pool_count(struct weft__stack_pool *pool, size_t *in_use, size_t *highest)
-{
-	size_t cached = 0;
-
-	pthread_mutex_lock(&pool->lock);
-	for (struct weft__stack_cache *cache = pool->caches; cache; cache = cache->next)
-		cached += load_relaxed(&cache->count);
-	*in_use = pool->out > cached ? pool->out - cached : 0;
-	*highest = pool->out_highest;
-	pthread_mutex_unlock(&pool->lock);
-}
+/* --- after a fault ------------------------------------------------------ */
 
 struct weft__stack *weft__stack_overflowed(uintptr_t address, uintptr_t sp, size_t *size)
 {

@@ -16,9 +16,8 @@
  *
  *   threads    a cache belongs to its worker; a stack may be taken by one worker
  *              and given back by another.  The pool is for all.
- *   memory     pages are committed when first touched.  A cache keeps a bounded
- *              number of stacks as they are; what flows over goes to the pool,
- *              which keeps little of it (stack.c).
+ *   memory     pages are committed when first touched, and given back when a
+ *              stack rests: stack.c says when, and how much is kept.
  *   errors     NULL, and weft__stack_error() says why.
  *   blocking   only the pool's lock, and that only when a cache is empty or full.
  */
@@ -31,8 +30,10 @@
 
 #include <weft/base.h>
 
+#include "runtime/sanitize.h"
+
 /* Bytes at the top of a stack that are the head's, a cache line's multiple. */
-#define WEFT__STACK_HEAD 192
+#define WEFT__STACK_HEAD 128
 
 /* Stacks that a cache keeps to itself. */
 #define WEFT__STACK_CACHED 64
@@ -40,6 +41,8 @@
 struct weft__stack {
 	struct weft__stack *next; /* in a cache or in the pool */
 	char *low;		  /* the lowest byte that is not guard */
+	void *sp;		  /* the user's, while it does not run.  NULL: free, and trimmed */
+	struct weft__sanitizer sanitizer;
 };
 
 struct weft__stack_cache {
@@ -54,12 +57,13 @@ struct weft__stack_pool {
 	size_t guard;  /* below that, whole pages */
 	size_t stride; /* size + guard, an odd number of pages: see stack.c */
 
-	pthread_mutex_t lock; /* all below is under it */
-	struct weft__stack *free;
-	char *fresh;	    /* the next slot never used ... */
-	size_t fresh_count; /* ... and how many there are */
-	size_t mapped;	    /* slots in all mappings */
-	size_t out;	    /* stacks that left the pool: in use, or in a cache */
+	pthread_mutex_t lock;	  /* all below is under it */
+	struct weft__stack *warm; /* ready to use */
+	size_t warm_count;	  /* also read without the lock, as a hint */
+	struct weft__stack *cold; /* the rest, emptied: see stack.c */
+	char *fresh;		  /* the next slot never used ... */
+	size_t fresh_count;	  /* ... and how many there are */
+	size_t out;		  /* stacks that left the pool: in use, or in a cache */
 	size_t out_highest;
 	struct weft__stack_cache *caches;
 };
@@ -76,7 +80,8 @@ void weft__stack_cache_init(struct weft__stack_cache *cache, struct weft__stack_
 void weft__stack_cache_fini(struct weft__stack_cache *cache);
 
 /* Gives back the memory that the stacks in the cache hold beyond what a shallow
- * fiber needs.  Some system calls: for a worker that has nothing else to do. */
+ * fiber needs.  For a worker that has nothing else to do: a system call for each
+ * stack that was used since the last time. */
 void weft__stack_cache_trim(struct weft__stack_cache *cache);
 
 /* Stacks in use now, and the most there ever were (too high by up to
@@ -104,6 +109,7 @@ static inline void weft__stack_cache_count(struct weft__stack_cache *cache, size
 }
 
 /* A stack whose contents are whatever the last user left, or NULL. */
+WEFT__OF_THREAD
 static inline struct weft__stack *weft__stack_get(struct weft__stack_cache *cache)
 {
 	struct weft__stack *stack = cache->top;
@@ -115,6 +121,7 @@ static inline struct weft__stack *weft__stack_get(struct weft__stack_cache *cach
 	return stack;
 }
 
+WEFT__OF_THREAD
 static inline void weft__stack_put(struct weft__stack_cache *cache, struct weft__stack *stack)
 {
 	stack->next = cache->top;

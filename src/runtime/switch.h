@@ -131,7 +131,7 @@ static inline __attribute__((always_inline)) void weft__switch(void **save_sp, v
 	WEFT__SWITCH_ASM(save, to);
 }
 
-/* Makes a context that calls weft__fiber_main(entry, arg) on the stack below
+/* Makes a context that calls weft__fiber_main(entry, arg, top) on the stack below
  * `top`, which is 16-byte aligned; returns its stack pointer. */
 static inline void *weft__switch_prepare(void *top, void (*entry)(void *arg), void *arg)
 {

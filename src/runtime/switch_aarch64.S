@@ -77,7 +77,8 @@ weft__switch_resume:
 	.cfi_endproc
 	.size	weft__switch_jump, . - weft__switch_jump
 
-/* The first code of a fiber.  It has no caller, and says so: x29 is 0 and ends a
+/* The first code of a fiber, with the stack pointer at its control block, which is
+ * 16-byte aligned.  It has no caller, and says so: x29 is 0 and ends a
  * chain of frames, and an undefined return address ends an unwinding by tables. */
 	.globl	weft__fiber_start
 	.hidden	weft__fiber_start
@@ -89,6 +90,7 @@ weft__fiber_start:
 	hint	#34 /* bti c */
 	mov	x0, x19
 	mov	x1, x20
+	mov	x2, sp
 	bl	weft__fiber_main
 	brk	#1
 	.cfi_endproc

@@ -100,8 +100,8 @@ weft__switch_resume:
 	.cfi_endproc
 	.size	weft__switch_jump, . - weft__switch_jump
 
-/* The first code of a fiber, with the stack pointer 16-byte aligned.  It has no
- * caller, and says so: rbp, which is 0, ends a chain of frames, and an undefined
+/* The first code of a fiber, with the stack pointer at its control block, which is
+ * 16-byte aligned.  It has no caller, and says so: rbp, which is 0, ends a chain of frames, and an undefined
  * return address ends an unwinding by tables. */
 	.globl	weft__fiber_start
 	.hidden	weft__fiber_start
@@ -113,6 +113,7 @@ weft__fiber_start:
 	BRANCH_TARGET
 	movq	%r12, %rdi
 	movq	%r13, %rsi
+	movq	%rsp, %rdx
 	call	weft__fiber_main
 	ud2
 	.cfi_endproc
