@@ -14,6 +14,9 @@ set(WEFT_WARNINGS_C ${WEFT_WARNINGS} -Wshadow -Wconversion -Wstrict-prototypes
                     -Wmissing-prototypes
 )
 
+# What hardening costs, one worker, best of 12: nothing for an offered fork (4.0
+# ns) and an empty loop of 1000 (30 ns), 0.3 ns for a yield (2.5 ns), 8 % for a
+# reduction of 1000 nothings (436 ns), whose accumulators get a canary.
 set(WEFT_HARDENING -fstack-protector-strong -fstack-clash-protection)
 if(CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64")
   list(APPEND WEFT_HARDENING -fcf-protection=full)
