@@ -69,6 +69,9 @@ apt() {
 
 test "${WEFT_PACKAGES:-}" = skip && exit 0
 
+for set in "${@:-none}"; do
+	list "$set" >/dev/null
+done
 wanted=$(for set in "$@"; do list "$set"; done | sort -u -k1,1)
 
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
