@@ -22,11 +22,23 @@ static int fork_in_region(struct weft__worker *w, weft_fn *fa, void *a, weft_fn 
 	return weft__frame_fork(w, fa, a, fb, b);
 }
 
-static void remember(const void *key, uint64_t began)
+/* The outermost fork: how long it takes is worth knowing next time. */
+static int region(struct weft__worker *w, weft_fn *fa, void *a, weft_fn *fb, void *b)
 {
-	struct weft__worker *w = weft__worker_self();
-	if (w)
-		weft__region_recall(w, key)->duration = weft__ticks() - began;
+	const void *key = (const void *)(uintptr_t)fb;
+	struct weft__memory *m = weft__region_recall(w, key);
+	bool measured = !weft__region_is_short(w, m, (double)m->duration);
+
+	weft__region_enter(w, (double)m->duration);
+	uint64_t began = measured ? weft__ticks() : 0;
+	int rc = fork_in_region(w, fa, a, fb, b);
+	uint64_t took = measured ? weft__ticks() - began : 0;
+
+	weft__region_leave();
+	w = weft__worker_self();
+	if (w && measured)
+		weft__region_recall(w, key)->duration = took;
+	return rc;
 }
 
 int weft_both_offered(weft_fn *fa, void *a, weft_fn *fb, void *b)
@@ -35,14 +47,7 @@ int weft_both_offered(weft_fn *fa, void *a, weft_fn *fb, void *b)
 
 	if (!w || w->runtime->worker_count == 1)
 		return weft__frame_in_turn(fa, a, fb, b);
-	if (w->region.state != WEFT__REGION_NONE)
-		return fork_in_region(w, fa, a, fb, b);
-
-	const void *key = (const void *)(uintptr_t)fb;
-	weft__region_enter(w, (double)weft__region_recall(w, key)->duration);
-	uint64_t began = w->region.began;
-	int rc = fork_in_region(w, fa, a, fb, b);
-	remember(key, began);
-	weft__region_leave();
-	return rc;
+	if (w->region.state == WEFT__REGION_NONE)
+		return region(w, fa, a, fb, b);
+	return fork_in_region(w, fa, a, fb, b);
 }

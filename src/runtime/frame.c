@@ -45,17 +45,21 @@
 
 #define DONE ((uintptr_t)1)
 
+/* Runs fn and finishes the frame; the fiber that waits for it, or NULL. */
+static struct weft__fiber *finish(struct weft__frame *f)
+{
+	f->rc = f->fn(f->arg);
+	return (struct weft__fiber *)exchange_acqrel(&f->state, DONE); /* O1, O2, I3 */
+}
+
 static void run_frame(struct weft__job *job)
 {
-	struct weft__frame *f = (struct weft__frame *)job;
-
 	/* Whoever runs a frame from a queue is part of an old region. */
 	weft__worker_self()->region.state = WEFT__REGION_OLD;
-	f->rc = f->fn(f->arg);
 
-	uintptr_t joiner = exchange_acqrel(&f->state, DONE); /* O1, O2 */
+	struct weft__fiber *joiner = finish((struct weft__frame *)job);
 	if (joiner)
-		weft__continue((struct weft__fiber *)joiner);
+		weft__continue(joiner);
 }
 
 /* Offers fn(arg) to the other workers.  False when it cannot be. */
@@ -98,13 +102,34 @@ static void await(struct weft__worker *w, struct weft__fiber *from, void *arg)
 		weft__ready(w->runtime, from);
 }
 
-/* No stack for another loop: the worker waits with its thread.  What it waits
- * for is run by another worker, and a worker that waits like this takes
- * nothing, so no two can wait for each other. */
-static void block(struct weft__frame *f)
+/* Runs a frame on top of a waiting one; anything else goes back. */
+static void run_here(struct weft__job *job)
 {
-	while (load_acquire(&f->state) != DONE) /* O1 */
-		sched_yield();
+	struct weft_runtime *rt = weft__worker_self()->runtime;
+
+	if (job->run != run_frame) {
+		weft__inject_push(&rt->inject, job);
+		return;
+	}
+	struct weft__fiber *joiner = finish((struct weft__frame *)job);
+	if (joiner)
+		weft__ready(rt, joiner);
+}
+
+/* Suspends the fiber.  When there is no stack for another loop and no ready
+ * fiber to go on with, the worker waits with its thread, and runs what is in its own deque on top
+ * of the waiting frame.  What it waits for may lie there, and no other worker need exist.  This is
+ * the one place where weft runs foreign work on top of a waiting frame; the alternative is to hang.
+ */
+static void wait_done(struct weft__frame *f)
+{
+	while (load_acquire(&f->state) != DONE && weft__suspend(await, f) != 0) { /* O1 */
+		struct weft__job *job = weft__deque_pop(&weft__worker_self()->deque);
+		if (job)
+			run_here(job);
+		else
+			sched_yield();
+	}
 }
 
 /* Waits for a frame that could not be taken back. */
@@ -113,9 +138,7 @@ static int join(struct weft__frame *f)
 	if (weft__forked())
 		return WEFT_ESHUTDOWN;
 	weft__count(&weft__worker_self()->stats.shared);
-	if (load_acquire(&f->state) != DONE) /* O1 */
-		if (weft__suspend(await, f) != 0)
-			block(f);
+	wait_done(f);
 	return f->rc;
 }
 

@@ -156,16 +156,15 @@ static int work_off(void *arg)
 
 /* --- a loop ------------------------------------------------------------ */
 
-static int run_on_worker(struct weft__worker *w, const struct weft__loop *loop, struct piece *p)
+static int run_on_worker(struct weft__worker *w, const struct weft__loop *loop, struct piece *p,
+			 uint64_t cost, double expected)
 {
-	uint64_t cost = weft__region_recall(w, loop->key)->item_cost;
 	struct shared s = {
 		.loop = loop,
 		.chunk_ticks = WEFT__CHUNK_US * w->runtime->ticks_per_us,
 		.item_cost = cost,
 	};
-	bool outermost =
-		weft__region_enter(w, (double)cost / WEFT__COST_UNIT * (double)(p->end - p->begin));
+	bool outermost = weft__region_enter(w, expected);
 
 	p->shared = &s;
 	int rc = work_off(p);
@@ -190,8 +189,15 @@ int weft__loop_run(const struct weft__loop *loop, size_t begin, size_t end, size
 {
 	struct weft__worker *w = weft__worker_self();
 	struct piece p = { NULL, begin, end, NOWHERE };
-	int rc = w ? run_on_worker(w, loop, &p) : run_alone(loop, &p);
+	size_t n = end - begin;
+	struct weft__memory *m = w ? weft__region_recall(w, loop->key) : NULL;
+	double expected = m ? (double)m->item_cost / WEFT__COST_UNIT * (double)n : 0;
+	int rc;
 
+	if (!w || (n <= LEAP && weft__region_is_short(w, m, expected)))
+		rc = run_alone(loop, &p);
+	else
+		rc = run_on_worker(w, loop, &p, m->item_cost, expected);
 	*failed = p.failed;
 	return rc;
 }

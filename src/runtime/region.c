@@ -13,7 +13,10 @@
 #include "runtime/ticks.h"
 #include "runtime/worker.h"
 
-enum { LOOK_EVERY = 16 }; /* forks between two looks at the clock */
+enum {
+	LOOK_EVERY = 16,    /* forks between two looks at the counter */
+	MEASURE_EVERY = 16, /* short regions between two measured ones */
+};
 
 struct weft__memory *weft__region_recall(struct weft__worker *w, const void *key)
 {
@@ -36,7 +39,7 @@ bool weft__region_enter(struct weft__worker *w, double expected)
 	r->state = us == 0 || us > WEFT__WAKE_US ? WEFT__REGION_OLD : WEFT__REGION_YOUNG;
 	r->shared = us > WEFT__SHARE_US;
 	r->forks = 0;
-	r->began = weft__ticks();
+	r->began = 0;
 	return true;
 }
 
@@ -47,11 +50,20 @@ void weft__region_leave(void)
 		w->region.state = WEFT__REGION_NONE;
 }
 
+bool weft__region_is_short(struct weft__worker *w, struct weft__memory *m, double expected)
+{
+	if (expected == 0 || expected > WEFT__SHARE_US * (double)w->runtime->ticks_per_us)
+		return false;
+	return ++m->unmeasured % MEASURE_EVERY != 0;
+}
+
 /* A region that has lasted for one wake-up may ask for one. */
 static bool ripens(struct weft__worker *w)
 {
 	struct weft__region *r = &w->region;
 
+	if (r->began == 0)
+		r->began = weft__ticks();
 	if (weft__ticks() - r->began < WEFT__RIPEN_US * w->runtime->ticks_per_us)
 		return false;
 	r->state = WEFT__REGION_OLD;

@@ -42,8 +42,9 @@ enum {
 /* What is remembered of a function that forks or of a loop's body. */
 struct weft__memory {
 	const void *key;
-	uint64_t duration;  /* ticks of the last region of forks, 0: never measured */
-	uint64_t item_cost; /* of a loop, in 1/WEFT__COST_UNIT ticks, 0: never measured */
+	unsigned unmeasured; /* short regions since the last measured one */
+	uint64_t duration;   /* ticks of the last region of forks, 0: never measured */
+	uint64_t item_cost;  /* of a loop, in 1/WEFT__COST_UNIT ticks, 0: never measured */
 };
 
 enum { WEFT__MEMORIES = 32, WEFT__COST_UNIT = 256 };
@@ -68,6 +69,10 @@ bool weft__region_enter(struct weft__worker *w, double expected);
 
 /* Ends the region that the caller began, perhaps on another worker. */
 void weft__region_leave(void);
+
+/* True when a region of so many ticks is too short to be shared, and is not to
+ * be measured this time either: two looks at the counter would be felt. */
+bool weft__region_is_short(struct weft__worker *w, struct weft__memory *m, double expected);
 
 /* True when a fork of this region may be offered now.  The only look at the
  * clock while the region is young. */

@@ -34,11 +34,25 @@ struct weft__ticks_gauge {
 	int64_t ns;
 };
 
+/* The thread may be interrupted between the two readings: the closest pair of
+ * some counts. */
 static inline struct weft__ticks_gauge weft__ticks_gauge(void)
 {
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (struct weft__ticks_gauge){ weft__ticks(), t.tv_sec * 1000000000 + t.tv_nsec };
+	struct weft__ticks_gauge best = { 0, 0 };
+	uint64_t closest = UINT64_MAX;
+
+	for (int i = 0; i < 4; i++) {
+		struct timespec t;
+		uint64_t before = weft__ticks();
+		clock_gettime(CLOCK_MONOTONIC, &t);
+		uint64_t after = weft__ticks();
+		if (after - before >= closest)
+			continue;
+		closest = after - before;
+		best.ticks = before + closest / 2;
+		best.ns = t.tv_sec * 1000000000 + t.tv_nsec;
+	}
+	return best;
 }
 
 /* Ticks per microsecond since `from`, at least 1. */

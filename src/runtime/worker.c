@@ -117,8 +117,12 @@ int weft__suspend(weft__after_fn *after, void *arg)
 	struct weft__worker *w = weft__worker_self();
 	struct weft__fiber *next = weft__fiber_get(&w->stacks, loop, NULL);
 
-	if (!next)
-		return WEFT_ENOMEM;
+	if (!next) {
+		struct weft__job *job = weft__fifo_take(&w->ready);
+		if (!job)
+			return WEFT_ENOMEM;
+		next = fiber_of(job);
+	}
 	switch_to(w, next, after, arg);
 	return 0;
 }
