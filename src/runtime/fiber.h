@@ -89,8 +89,7 @@ weft__fiber_leave(struct weft__fiber *from, struct weft__fiber *to)
 	void *sp = weft__fiber_sp(to);
 
 	weft__sanitize_before(&from->stack.sanitizer, &to->stack.sanitizer, true);
-	weft__switch(&from->stack.sp, sp);
-	__builtin_unreachable();
+	weft__switch_last(&from->stack.sp, sp);
 }
 
 /* What a new fiber calls, from weft__fiber_start. */

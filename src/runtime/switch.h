@@ -31,8 +31,7 @@
 
 #include <stdint.h>
 
-/* Where weft__switch jumps to, and where a new fiber begins: not callable. */
-void weft__switch_jump(void);
+/* Where a new fiber begins: not callable. */
 void weft__fiber_start(void);
 
 /* First aarch64, because the flags of ConcurrencyKit define __x86_64__ anywhere. */
@@ -45,10 +44,15 @@ struct weft__switch_frame {
 	uint64_t fpcr, unused;
 };
 
-#define WEFT__SWITCH_FRAME(entry, argument)                                    \
-	{                                                                      \
-		.resume = weft__fiber_start, .x19 = (entry), .x20 = (argument) \
-	}
+/* What weft__fiber_start looks at; other registers begin with whatever was there. */
+static inline void weft__switch_frame_init(struct weft__switch_frame *frame, uintptr_t entry,
+					   uintptr_t arg)
+{
+	frame->x29 = 0;
+	frame->fpcr = 0;
+	frame->x19 = entry;
+	frame->x20 = arg;
+}
 
 #ifdef __ARM_FEATURE_SVE
 #define WEFT__SWITCH_SVE                                                                          \
@@ -60,8 +64,8 @@ struct weft__switch_frame {
 
 /* hint 36 is bti j, and a nop where nobody checks.  d8 to d15 are saved by the
  * caller, because only the whole of a vector register can be called clobbered. */
-#define WEFT__SWITCH_ASM(save, to)                                                                \
-	__asm__ volatile("adr x30, 1f\n\tb weft__switch_jump\n1:\thint #36"                       \
+#define WEFT__SWITCH_ASM(routine, save, to)                                                       \
+	__asm__ volatile("adr x30, 1f\n\tb " routine "\n1:\thint #36"                             \
 			 : "+r"(save), "+r"(to)                                                   \
 			 :                                                                        \
 			 : "memory", "cc", "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", \
@@ -84,11 +88,16 @@ struct weft__switch_frame {
 	char red_zone[128]; /* below its stack pointer a caller may have data */
 };
 
-#define WEFT__SWITCH_FRAME(entry, argument)                                                \
-	{                                                                                  \
-		.mxcsr = 0x1f80, .x87_control = 0x037f, .r13 = (argument), .r12 = (entry), \
-		.resume = weft__fiber_start                                                \
-	}
+/* What weft__fiber_start looks at; other registers begin with whatever was there. */
+static inline void weft__switch_frame_init(struct weft__switch_frame *frame, uintptr_t entry,
+					   uintptr_t arg)
+{
+	frame->rbp = 0;
+	frame->mxcsr = 0x1f80;
+	frame->x87_control = 0x037f;
+	frame->r12 = entry;
+	frame->r13 = arg;
+}
 
 #ifdef __AVX512F__
 #define WEFT__SWITCH_AVX512                                                                      \
@@ -105,15 +114,15 @@ struct weft__switch_frame {
 #define WEFT__SWITCH_TARGET ""
 #endif
 
-#define WEFT__SWITCH_ASM(save, to)                                                               \
-	__asm__ volatile(                                                                        \
-		"leaq 1f(%%rip), %%rdx\n\tjmp weft__switch_jump\n1:\t" WEFT__SWITCH_TARGET       \
-		: "+r"(save), "+r"(to)                                                           \
-		:                                                                                \
-		: "memory", "cc", "rax", "rcx", "rdx", "r8", "r9", "r10", "r11", "xmm0", "xmm1", \
-		  "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",       \
-		  "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "st", "st(1)", "st(2)", "st(3)",  \
-		  "st(4)", "st(5)", "st(6)", "st(7)" WEFT__SWITCH_AVX512)
+#define WEFT__SWITCH_ASM(routine, save, to)                                                        \
+	__asm__ volatile("leaq 1f(%%rip), %%rdx\n\tjmp " routine "\n1:\t" WEFT__SWITCH_TARGET      \
+			 : "+r"(save), "+r"(to)                                                    \
+			 :                                                                         \
+			 : "memory", "cc", "rax", "rcx", "rdx", "r8", "r9", "r10", "r11", "xmm0",  \
+			   "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", \
+			   "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "st", "st(1)",    \
+			   "st(2)", "st(3)", "st(4)", "st(5)", "st(6)",                            \
+			   "st(7)" WEFT__SWITCH_AVX512)
 #define WEFT__SWITCH_SAVE "rdi"
 #define WEFT__SWITCH_TO	  "rsi"
 
@@ -128,7 +137,18 @@ static inline __attribute__((always_inline)) void weft__switch(void **save_sp, v
 	register void **save __asm__(WEFT__SWITCH_SAVE) = save_sp;
 	register void *to __asm__(WEFT__SWITCH_TO) = to_sp;
 
-	WEFT__SWITCH_ASM(save, to);
+	WEFT__SWITCH_ASM("weft__switch_jump", save, to);
+}
+
+/* The same, never to come back: saves the stack pointer and nothing else. */
+static inline __attribute__((always_inline, noreturn)) void weft__switch_last(void **save_sp,
+									      void *to_sp)
+{
+	register void **save __asm__(WEFT__SWITCH_SAVE) = save_sp;
+	register void *to __asm__(WEFT__SWITCH_TO) = to_sp;
+
+	WEFT__SWITCH_ASM("weft__switch_jump_last", save, to);
+	__builtin_unreachable();
 }
 
 /* Makes a context that calls weft__fiber_main(entry, arg, top) on the stack below
@@ -137,7 +157,8 @@ static inline void *weft__switch_prepare(void *top, void (*entry)(void *arg), vo
 {
 	struct weft__switch_frame *frame = (struct weft__switch_frame *)top - 1;
 
-	*frame = (struct weft__switch_frame)WEFT__SWITCH_FRAME((uintptr_t)entry, (uintptr_t)arg);
+	weft__switch_frame_init(frame, (uintptr_t)entry, (uintptr_t)arg);
+	frame->resume = weft__fiber_start;
 	return frame;
 }
 

@@ -49,6 +49,7 @@ weft__switch_jump:
 	mrs	x9, fpcr
 	str	x9, [sp, #96]
 	str	x29, [x0]
+.Ltake_stack:
 	mov	sp, x1
 
 	.globl	weft__switch_resume
@@ -76,6 +77,20 @@ weft__switch_resume:
 	b	.Lsame_fpcr
 	.cfi_endproc
 	.size	weft__switch_jump, . - weft__switch_jump
+
+/* As above, but nobody will come back. */
+	.globl	weft__switch_jump_last
+	.hidden	weft__switch_jump_last
+	.type	weft__switch_jump_last, %function
+	.balign	16
+weft__switch_jump_last:
+	.cfi_startproc
+	mov	x10, sp
+	str	x10, [x0]
+	mrs	x9, fpcr
+	b	.Ltake_stack
+	.cfi_endproc
+	.size	weft__switch_jump_last, . - weft__switch_jump_last
 
 /* The first code of a fiber, with the stack pointer at its control block, which is
  * 16-byte aligned.  It has no caller, and says so: x29 is 0 and ends a

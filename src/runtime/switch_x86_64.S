@@ -68,6 +68,7 @@ weft__switch_jump:
 	fnstcw	4(%rsp)
 	movzwl	4(%rsp), %eax
 	movq	%rsp, (%rdi)
+.Ltake_stack:
 	movq	%rsi, %rsp
 
 	.globl	weft__switch_resume
@@ -99,6 +100,23 @@ weft__switch_resume:
 	jmp	.Lsame_x87_control
 	.cfi_endproc
 	.size	weft__switch_jump, . - weft__switch_jump
+
+/* As above, but nobody will come back.  The caller's frame is dead, so the control
+ * word may lie in its red zone. */
+	.globl	weft__switch_jump_last
+	.hidden	weft__switch_jump_last
+	.type	weft__switch_jump_last, @function
+	.balign	16
+weft__switch_jump_last:
+	.cfi_startproc
+	.cfi_def_cfa rsp, 0
+	.cfi_register rip, rdx
+	fnstcw	-8(%rsp)
+	movzwl	-8(%rsp), %eax
+	movq	%rsp, (%rdi)
+	jmp	.Ltake_stack
+	.cfi_endproc
+	.size	weft__switch_jump_last, . - weft__switch_jump_last
 
 /* The first code of a fiber, with the stack pointer at its control block, which is
  * 16-byte aligned.  It has no caller, and says so: rbp, which is 0, ends a chain of frames, and an undefined
