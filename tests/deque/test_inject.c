@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_inject.c - what deque/inject.h promises, one promise a test
+ *
+ * Races are in stress/stress_inject.c.
+ */
+#include "deque/inject.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+
+#include <weft/error.h>
+
+#include "deque/alloc.h"
+
+static struct weft__inject inject;
+static struct weft__job job[64];
+
+static void setup(void)
+{
+	cr_assert(eq(int, weft__inject_init(&inject, 4), 0));
+}
+
+static void teardown(void)
+{
+	weft__inject_fini(&inject);
+}
+
+TestSuite(inject, .init = setup, .fini = teardown, .timeout = 10);
+
+static void push_some(int from, int to)
+{
+	for (int i = from; i < to; i++)
+		weft__inject_push(&inject, &job[i]);
+}
+
+static void expect_pops(int from, int to)
+{
+	for (int i = from; i < to; i++)
+		cr_expect(eq(ptr, weft__inject_pop(&inject), &job[i]), "job %d", i);
+}
+
+Test(inject, jobs_leave_in_the_order_in_which_they_came)
+{
+	push_some(0, 3);
+	expect_pops(0, 3);
+	cr_expect(eq(ptr, weft__inject_pop(&inject), NULL));
+}
+
+Test(inject, there_is_no_bound)
+{
+	push_some(0, 64);
+	expect_pops(0, 64);
+	cr_expect(eq(ptr, weft__inject_pop(&inject), NULL));
+}
+
+/* A push past waiting jobs into a ring with room would overtake them. */
+Test(inject, nothing_overtakes_what_waits_in_the_list)
+{
+	push_some(0, 8);
+	expect_pops(0, 2);
+	push_some(8, 10);
+	expect_pops(2, 10);
+}
+
+Test(inject, the_ring_is_used_again_once_the_list_is_empty)
+{
+	for (int i = 0; i < 10; i++) {
+		push_some(0, 8);
+		expect_pops(0, 8);
+		cr_expect(eq(u64, inject.waiting, 0));
+	}
+}
+
+Test(inject, is_empty_tells_whether_a_job_is_there)
+{
+	cr_expect(weft__inject_is_empty(&inject));
+	push_some(0, 1);
+	cr_expect(not(weft__inject_is_empty(&inject)), "in the ring");
+	push_some(1, 8);
+	expect_pops(0, 7);
+	cr_expect(not(weft__inject_is_empty(&inject)), "in the list");
+	expect_pops(7, 8);
+	cr_expect(weft__inject_is_empty(&inject));
+}
+
+Test(inject, push_and_pop_allocate_nothing)
+{
+	weft__alloc_fail_from(1);
+	push_some(0, 64);
+	expect_pops(0, 64);
+	cr_expect(eq(u64, weft__alloc_failures(), 0));
+}
+
+Test(inject, a_popped_job_may_be_pushed_again)
+{
+	push_some(0, 8);
+	for (int i = 0; i < 100; i++) {
+		struct weft__job *oldest = weft__inject_pop(&inject);
+
+		cr_expect(eq(ptr, oldest, &job[i % 8]));
+		weft__inject_push(&inject, oldest);
+	}
+}
+
+Test(inject, init_refuses_what_is_no_power_of_two)
+{
+	static const size_t wrong[] = { 0, 1, 3, 100, (size_t)1 << 31 };
+	struct weft__inject none;
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		cr_expect(eq(int, weft__inject_init(&none, wrong[i]), WEFT_EINVAL));
+}
+
+#ifdef WEFT__INJECT_RING
+Test(inject, init_reports_that_memory_is_short)
+{
+	struct weft__inject none;
+
+	weft__alloc_fail_at(1);
+	cr_expect(eq(int, weft__inject_init(&none, 8), WEFT_ENOMEM));
+}
+#endif
