@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * lane.c - one worker's share of a run: read a part, map it, hand it on
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <weft/error.h>
+#include <weft/fork.h>
+
+#include "lane.h"
+#include "run.h"
+
+/* Notes that a part keeps back until its turn. */
+#define NOTES_MOST ((size_t)1 << 20)
+
+/* States are aligned for any type and for vector instructions. */
+#define STATE_ALIGNMENT ((size_t)64)
+
+void *weft__state_new(const struct weft__code *code)
+{
+	size_t size = (code->state_size + STATE_ALIGNMENT - 1) / STATE_ALIGNMENT * STATE_ALIGNMENT;
+	void *state = aligned_alloc(STATE_ALIGNMENT, size);
+
+	return state ? memset(state, 0, code->state_size) : NULL;
+}
+
+/* Ends the run at this part, with this code. */
+static void cut_part(struct weft__lane *lane, enum weft__exit code)
+{
+	lane->part->cut = true;
+	lane->part->code = (int)code;
+	weft__run_cut(lane->run, lane->part->number);
+}
+
+static void out_of_memory(struct weft__lane *lane)
+{
+	weft__part_note_file(lane->part, "out of memory");
+	cut_part(lane, WEFT__EXIT_SYSTEM);
+}
+
+/* The state of the part; false when that ends the run. */
+static bool make_state(struct weft__lane *lane)
+{
+	struct weft__run *run = lane->run;
+	struct weft__part *part = lane->part;
+
+	if (run->code->state_size == 0)
+		return true;
+	part->state = weft__state_new(run->code);
+	if (!part->state) {
+		out_of_memory(lane);
+		return false;
+	}
+	weft__lane_begin(lane, part, false);
+	int rc = run->code->init ? run->code->init(&lane->job, part->state) : 0;
+	if (rc == 0)
+		return true;
+	char text[sizeof lane->why + 16];
+	snprintf(text, sizeof text, "init: %s", weft__lane_why(lane, rc));
+	weft__part_note_file(part, text);
+	cut_part(lane, WEFT__EXIT_RECORDS);
+	return false;
+}
+
+/* So many failed records that their messages cannot wait for their turn.  No
+ * record is half written at this point, so the output can go to others: holding
+ * it while waiting for the head would be waiting for one another. */
+static void flush_notes(struct weft__lane *lane)
+{
+	struct weft__run *run = lane->run;
+
+	weft__lane_release(lane);
+	if (weft__order_await_head(&run->order, lane->part))
+		weft__run_say_notes(run, lane->part);
+}
+
+/* The record that was just tried failed.  False when that ends the part. */
+static bool record_failed(struct weft__lane *lane, const char *why)
+{
+	struct weft__part *part = lane->part;
+
+	weft__lane_drop(lane);
+	part->failed++;
+	if (!weft__part_note(part, part->records++, lane->job.offset, why)) {
+		out_of_memory(lane);
+		return false;
+	}
+	if (!lane->run->options->skip_failed) {
+		cut_part(lane, WEFT__EXIT_RECORDS);
+		return false;
+	}
+	if (part->notes.used > NOTES_MOST)
+		flush_notes(lane);
+	return true;
+}
+
+static bool too_long(struct weft__lane *lane)
+{
+	char why[128];
+
+	snprintf(why, sizeof why, "longer than %zu bytes (--max-record)",
+		 lane->run->options->max_record);
+	return record_failed(lane, why);
+}
+
+static bool too_short(struct weft__lane *lane, size_t length)
+{
+	char why[128];
+
+	snprintf(why, sizeof why, "the file ends after %zu of %zu bytes", length,
+		 lane->run->options->record.length);
+	return record_failed(lane, why);
+}
+
+/* False when the part ends here. */
+static bool map_record(struct weft__lane *lane, const struct weft__cursor *c)
+{
+	const struct weft__options *o = lane->run->options;
+
+	lane->job.offset = lane->part->slice.offset + c->begin;
+	lane->mark = weft__lane_emitted(lane);
+	lane->failed = false;
+	if (c->length > o->max_record)
+		return too_long(lane);
+	if (o->record.kind == WEFT__RECORD_FIXED && c->length < o->record.length)
+		return too_short(lane, c->length);
+	int rc = lane->run->code->map(&lane->job, c->record, c->length);
+	if (rc == 0) {
+		lane->part->records++;
+		return true;
+	}
+	if (!lane->gone)
+		return record_failed(lane, weft__lane_why(lane, rc));
+	/* Without an output a record cannot but fail, and it is not to blame. */
+	lane->part->cut = true;
+	return false;
+}
+
+static bool is_cut(const struct weft__lane *lane)
+{
+	return lane->part->number > atomic_load_explicit(&lane->run->last, memory_order_relaxed);
+}
+
+static void map_records(struct weft__lane *lane)
+{
+	struct weft__slice *slice = &lane->part->slice;
+	struct weft__cursor cursor;
+
+	weft__cursor_init(&cursor, slice->begin, slice->end, lane->scratch);
+	while (!is_cut(lane) && weft__record_next(&lane->run->options->record, &cursor))
+		if (!map_record(lane, &cursor))
+			break;
+	if (cursor.at < cursor.end)
+		lane->part->cut = true;
+}
+
+static void map_part(struct weft__lane *lane)
+{
+	struct weft__part *part = lane->part;
+	struct weft__run *run = lane->run;
+
+	weft__lane_begin(lane, part, true);
+	if (part->slice.too_long)
+		too_long(lane);
+	else
+		map_records(lane);
+	weft__lane_end(lane);
+	atomic_fetch_add_explicit(&run->bytes_done, (uint64_t)(part->slice.end - part->slice.begin),
+				  memory_order_relaxed);
+	atomic_fetch_add_explicit(&run->records_done, part->records, memory_order_relaxed);
+}
+
+/* There is no more input; was that because it has all been read? */
+static void note_end(struct weft__run *run)
+{
+	if (atomic_load(&run->last) == UINT64_MAX)
+		atomic_store(&run->complete, true);
+}
+
+/* Claims the next part; false when there is none.  The end of the input by an
+ * error is a part too: it has its place in the order. */
+static bool claim(struct weft__lane *lane)
+{
+	struct weft__run *run = lane->run;
+	struct weft__slice slice;
+
+	lane->part = NULL;
+	pthread_mutex_lock(&run->reader);
+	if (weft__order_wait_room(&run->order) &&
+	    atomic_load_explicit(&run->last, memory_order_relaxed) == UINT64_MAX) {
+		enum weft__input_result result = weft__input_next(&run->input, &slice);
+		if (result != WEFT__INPUT_END)
+			lane->part = weft__order_append(&run->order, &slice);
+		if (result == WEFT__INPUT_FAILED) {
+			weft__part_note_file(lane->part, run->input.message);
+			cut_part(lane, WEFT__EXIT_INPUT);
+		}
+		if (result == WEFT__INPUT_END)
+			note_end(run);
+	}
+	pthread_mutex_unlock(&run->reader);
+	return lane->part != NULL;
+}
+
+static bool step(struct weft__lane *lane)
+{
+	if (!claim(lane))
+		return false;
+	if (!lane->part->cut && make_state(lane))
+		map_part(lane);
+	weft__block_put(lane->part->slice.block);
+	weft__order_finish(&lane->run->order, lane->part);
+	return true;
+}
+
+static int go_on(void *arg)
+{
+	struct weft__lane *lane = arg;
+
+	/* A hungry worker becomes a lane.  There is no more to it: one that comes
+	 * too late finds no parts left. */
+	while (step(lane))
+		if (weft_hungry())
+			return weft_both(go_on, lane, weft__lane_run, lane->run);
+	return 0;
+}
+
+int weft__lane_run(void *arg)
+{
+	struct weft__lane lane;
+	struct weft__run *run = arg;
+	int rc = 0;
+
+	weft__lane_init(&lane, run);
+	if (run->options->record.kind == WEFT__RECORD_FIXED) {
+		lane.scratch = malloc(run->options->record.length + 1);
+		rc = lane.scratch ? 0 : WEFT_ENOMEM;
+	}
+	if (rc == 0)
+		rc = go_on(&lane);
+	free(lane.scratch);
+	return rc;
+}

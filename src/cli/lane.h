@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * lane.h - a job in action: what its functions get, and what stands behind it
+ *
+ * A lane belongs to one worker at a time.  begin() gives it to a function of the
+ * job, which may then call back; what it emits is in lane->part after end().
+ *
+ *   threads    one at a time.
+ *   memory     the lane is the caller's; the part belongs to the lane from begin()
+ *              to end().
+ */
+#ifndef WEFT_CLI_LANE_H
+#define WEFT_CLI_LANE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <weft/job.h>
+
+#include "run.h"
+
+struct weft__lane {
+	struct weft_job job; /* first, so that the job leads here */
+	struct weft__run *run;
+	struct weft__part *part;
+	size_t mark;   /* where the output of this record begins in part->out */
+	bool may_emit; /* map, start and finish may */
+	bool writing;  /* holds the output, see weft__order_acquire_output() */
+	bool gone;     /* the output cannot be written any more */
+	bool failed;   /* weft_fail() was called; `why` tells with what */
+	char *scratch; /* for records of a fixed length */
+	char why[1024];
+};
+
+/* A task: the lane of one worker, from the first part that it gets to the last.
+ * Its argument is the run. */
+int weft__lane_run(void *run);
+
+/* A zeroed state, to be freed; NULL when there is no memory. */
+void *weft__state_new(const struct weft__code *code);
+
+/*
+ * calls.c
+ */
+void weft__lane_init(struct weft__lane *lane, struct weft__run *run);
+void weft__lane_begin(struct weft__lane *lane, struct weft__part *part, bool may_emit);
+void weft__lane_end(struct weft__lane *lane);
+
+/* The bytes emitted that are still in the part's buffer; and taking back those
+ * behind the mark. */
+size_t weft__lane_emitted(const struct weft__lane *lane);
+void weft__lane_drop(struct weft__lane *lane);
+
+/* Gives the output to others, if the lane holds it. */
+void weft__lane_release(struct weft__lane *lane);
+
+/* Why the function that returned `rc` failed. */
+const char *weft__lane_why(struct weft__lane *lane, int rc);
+
+#endif
