@@ -38,9 +38,8 @@
  *   - ck_ec32_wait may return although the count has not moved: it takes any change
  *     of the word for one, also the bit cleared by a slow notify (I3).  Ours looks
  *     again.
- *   - ck_ec32_inc promises store-store order on aarch64, and only if the headers
- *     are configured right.  The fence makes it the release that O1 wants; the
- *     one after the wait makes that an acquire.
+ *   - ck_ec32_inc promises store-store order on aarch64 and no more; the fence
+ *     makes it the release that O1 wants.  ck_ec32_value has its acquire fence.
  *
  * ThreadSanitizer cannot see into libck, and the model checker needs to decide
  * who sleeps: both use the plain form below it.
@@ -105,17 +104,13 @@ void weft__ec_init(struct weft__ec *ec)
 
 uint32_t weft__ec_prepare(const struct weft__ec *ec)
 {
-	uint32_t ticket = ck_ec32_value(ck(ec));
-
-	weft__fence_acquire(); /* O1 */
-	return ticket;
+	return ck_ec32_value(ck(ec)); /* O1 */
 }
 
 void weft__ec_wait(struct weft__ec *ec, uint32_t ticket)
 {
-	while (ck_ec32_value(ck(ec)) == ticket)
+	while (ck_ec32_value(ck(ec)) == ticket) /* O1 */
 		(void)ck_ec32_wait(ck(ec), &mode, ticket, NULL);
-	weft__fence_acquire(); /* O1 */
 }
 
 void weft__ec_notify(struct weft__ec *ec)
