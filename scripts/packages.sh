@@ -3,6 +3,7 @@
 #
 #   build   the library, the command, its manual page
 #   test    the tests, in all builds
+#   cross   what the tests of aarch64 need elsewhere; without it they are skipped
 #   bench   the peers that the benchmarks measure weft against
 #
 # Says what it installs and why before it does; installs nothing when all are
@@ -21,6 +22,7 @@ list() {
 			pkg-config        finds the libraries below
 			libck-dev         ConcurrencyKit: atomics, event counts
 			libjemalloc-dev   the allocator of the command and of the benchmarks
+			libxxhash-dev     hashes, by which the command finds compiled jobs again
 			scdoc             makes the manual page
 		END
 		;;
@@ -29,6 +31,13 @@ list() {
 			g++               the headers are tested as C++17 too
 			libcriterion-dev  unit tests
 			bats              tests of the command
+		END
+		;;
+	cross)
+		cat <<-'END'
+			gcc-aarch64-linux-gnu    a compiler for the other architecture
+			libc6-dev-arm64-cross    its C library
+			qemu-user-static         runs what it compiles
 		END
 		;;
 	bench)
@@ -40,7 +49,7 @@ list() {
 		END
 		;;
 	*)
-		echo "packages.sh: there is no set '$1'; there are build, test and bench" >&2
+		echo "packages.sh: there is no set '$1'; there are build, test, cross, bench" >&2
 		exit 2
 		;;
 	esac
@@ -91,7 +100,7 @@ missing=
 while read -r package why; do
 	is_installed "$package" && continue
 	test -n "$missing" || echo "These Debian packages are missing:"
-	printf '  %-18s%s\n' "$package" "$why"
+	printf '  %-24s%s\n' "$package" "$why"
 	missing="$missing $package"
 done <<END
 $wanted
