@@ -348,7 +348,7 @@ struct weft__stack *weft__stack_overflowed(uintptr_t address, uintptr_t sp, size
 
 	if (!slot || address - (uintptr_t)slot >= guard)
 		return NULL;
-	if (sp < (uintptr_t)slot || sp - (uintptr_t)slot >= stride)
+	if (sp - (uintptr_t)slot >= stride) /* below it, that is a large number */
 		return NULL;
 	*size = stride - guard;
 	return head_of(slot, stride);
