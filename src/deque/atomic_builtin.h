@@ -55,18 +55,23 @@ static inline void cpu_relax(void)
 #endif
 }
 
-#define WEFT__VALUE(p)	      __typeof__(((void)0, *(p)))
-#define WEFT__FENCED(p, old)  ((WEFT__VALUE(p))weft__fenced_value((uint64_t)(old)))
+#define WEFT__VALUE(p) __typeof__(((void)0, *(p)))
+
+/* Statement expressions, for whoever does not want the value. */
+#define WEFT__RESULT(old) ({ old; })
+#define WEFT__FENCED(p, old)                                          \
+	({                                                            \
+		weft__fence_machine();                                \
+		(WEFT__VALUE(p)) weft__fenced_value((uint64_t)(old)); \
+	})
 
 #define load_relaxed(p)	      __atomic_load_n((p), __ATOMIC_RELAXED)
 #define load_acquire(p)	      __atomic_load_n((p), __ATOMIC_ACQUIRE)
 #define store_relaxed(p, v)   __atomic_store_n((p), (v), __ATOMIC_RELAXED)
 #define store_release(p, v)   __atomic_store_n((p), (v), __ATOMIC_RELEASE)
-#define exchange_acqrel(p, v) __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL)
-#define exchange_seqcst(p, v) \
-	(weft__fence_machine(), WEFT__FENCED(p, __atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST)))
-#define add_seqcst(p, v) \
-	(weft__fence_machine(), WEFT__FENCED(p, __atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST)))
+#define exchange_acqrel(p, v) WEFT__RESULT(__atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL))
+#define exchange_seqcst(p, v) WEFT__FENCED(p, __atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST))
+#define add_seqcst(p, v)      WEFT__FENCED(p, __atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST))
 #define cas_seqcst(p, expected, desired)                                             \
 	(weft__fence_machine(),                                                      \
 	 weft__fenced_value(({                                                       \

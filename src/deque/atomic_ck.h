@@ -251,18 +251,21 @@ WEFT__ATOMIC_INLINE uint64_t and_seqcst(uint64_t *p, uint64_t bits)
 		 : 0)
 
 /* v as 64 bits, after a check that it can be assigned to *p. */
-#define WEFT__BITS(p, v)    ((void)sizeof(*(p) = (v)), (uint64_t)(WEFT__VALUE(p))(v))
+#define WEFT__BITS(p, v) ((void)sizeof(*(p) = (v)), (uint64_t)(WEFT__VALUE(p))(v))
 
-#define load_relaxed(p)	    ((WEFT__VALUE(p))weft__load((p), WEFT__SIZE(p)))
-#define load_acquire(p)	    ((WEFT__VALUE(p))weft__load_acquire((p), WEFT__SIZE(p)))
-#define store_relaxed(p, v) weft__store((p), WEFT__SIZE(p), (WEFT__BITS(p, v)))
-#define store_release(p, v) weft__store_release((p), WEFT__SIZE(p), (WEFT__BITS(p, v)))
+/* A statement expression, for whoever does not want the value. */
+#define WEFT__RESULT(p, bits) ({ (WEFT__VALUE(p))(bits); })
+
+#define load_relaxed(p)	      ((WEFT__VALUE(p))weft__load((p), WEFT__SIZE(p)))
+#define load_acquire(p)	      ((WEFT__VALUE(p))weft__load_acquire((p), WEFT__SIZE(p)))
+#define store_relaxed(p, v)   weft__store((p), WEFT__SIZE(p), (WEFT__BITS(p, v)))
+#define store_release(p, v)   weft__store_release((p), WEFT__SIZE(p), (WEFT__BITS(p, v)))
 #define exchange_acqrel(p, v) \
-	((WEFT__VALUE(p))weft__exchange_acqrel((p), WEFT__SIZE(p), (WEFT__BITS(p, v))))
+	WEFT__RESULT(p, weft__exchange_acqrel((p), WEFT__SIZE(p), (WEFT__BITS(p, v))))
 #define exchange_seqcst(p, v) \
-	((WEFT__VALUE(p))weft__exchange_seqcst((p), WEFT__SIZE(p), (WEFT__BITS(p, v))))
+	WEFT__RESULT(p, weft__exchange_seqcst((p), WEFT__SIZE(p), (WEFT__BITS(p, v))))
+#define add_seqcst(p, v) WEFT__RESULT(p, weft__add_seqcst((p), WEFT__SIZE(p), (WEFT__BITS(p, v))))
 #define cas_seqcst(p, expected, desired) \
 	weft__cas_seqcst((p), WEFT__SIZE(p), (WEFT__BITS(p, expected)), (WEFT__BITS(p, desired)))
-#define add_seqcst(p, v) ((WEFT__VALUE(p))weft__add_seqcst((p), WEFT__SIZE(p), (WEFT__BITS(p, v))))
 
 #endif

@@ -26,8 +26,8 @@
  * the bits of its size (libuv) touches some 20 cold nodes for each operation at
  * a million timers.  Here arming touches the new node and the root, and
  * cancelling before the next expiry a node and its two neighbours.  The price:
- * the first pop after n pushes melds n nodes in one go.  Each node pays that once
- * in its life, and those cancelled before never.
+ * the first pop after n pushes melds n nodes in one go, some ms for a million.
+ * Each node pays that once in its life, and those cancelled before never.
  *
  * The melding is two loops and not the recursion of the text-book: a list of
  * children can be as long as the heap.
