@@ -345,8 +345,10 @@ static void take_slice(struct weft__input *in, size_t length, struct weft__slice
 		.offset = in->offset,
 	};
 	apply_window(in, slice);
-	slice->skipped = in->skipped;
-	in->skipped = 0;
+	if (slice->begin < slice->end) {
+		slice->skipped = in->skipped;
+		in->skipped = 0;
+	}
 	weft__block_ref(in->block);
 	advance(in, length);
 }

@@ -4,21 +4,29 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "say.h"
+
+static long long memory_peak(void)
+{
+	struct rusage usage;
+
+	return getrusage(RUSAGE_SELF, &usage) ? 0 : usage.ru_maxrss * 1024LL;
+}
 
 static void print_json(const struct weft__run *run, const struct weft__summary *s)
 {
 	char line[512];
-	int n = snprintf(line, sizeof line,
-			 "{\"records\": %llu, \"failed\": %llu, \"bytes_in\": %llu, "
-			 "\"bytes_out\": %llu, \"seconds\": %.6f, \"bytes_per_second\": %.0f, "
-			 "\"workers\": %u, \"cpu_use\": %.3f, \"exit\": %d}\n",
-			 (unsigned long long)run->records, (unsigned long long)run->failed,
-			 (unsigned long long)run->input.got,
-			 (unsigned long long)run->output.written, s->seconds,
-			 s->seconds > 0 ? (double)run->input.got / s->seconds : 0,
-			 run->options->workers, s->cpu, s->code);
+	int n = snprintf(
+		line, sizeof line,
+		"{\"records\": %llu, \"failed\": %llu, \"bytes_in\": %llu, "
+		"\"bytes_out\": %llu, \"seconds\": %.6f, \"bytes_per_second\": %.0f, "
+		"\"workers\": %u, \"cpu_use\": %.3f, \"memory_peak\": %lld, \"exit\": %d}\n",
+		(unsigned long long)run->records, (unsigned long long)run->failed,
+		(unsigned long long)run->input.got, (unsigned long long)run->output.written,
+		s->seconds, s->seconds > 0 ? (double)run->input.got / s->seconds : 0,
+		run->options->workers, s->cpu, memory_peak(), s->code);
 
 	weft__say_raw(line, (size_t)n);
 }
