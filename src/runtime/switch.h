@@ -31,6 +31,8 @@
 
 #include <stdint.h>
 
+#include "runtime/sanitize.h"
+
 /* Where a new fiber begins: not callable. */
 void weft__fiber_start(void);
 
@@ -45,8 +47,8 @@ struct weft__switch_frame {
 };
 
 /* What weft__fiber_start looks at; other registers begin with whatever was there. */
-static inline void weft__switch_frame_init(struct weft__switch_frame *frame, uintptr_t entry,
-					   uintptr_t arg)
+WEFT__OF_THREAD static inline void weft__switch_frame_init(struct weft__switch_frame *frame,
+							   uintptr_t entry, uintptr_t arg)
 {
 	frame->x29 = 0;
 	frame->fpcr = 0;
@@ -89,8 +91,8 @@ struct weft__switch_frame {
 };
 
 /* What weft__fiber_start looks at; other registers begin with whatever was there. */
-static inline void weft__switch_frame_init(struct weft__switch_frame *frame, uintptr_t entry,
-					   uintptr_t arg)
+WEFT__OF_THREAD static inline void weft__switch_frame_init(struct weft__switch_frame *frame,
+							   uintptr_t entry, uintptr_t arg)
 {
 	frame->rbp = 0;
 	frame->mxcsr = 0x1f80;
@@ -148,12 +150,13 @@ static inline __attribute__((always_inline, noreturn)) void weft__switch_last(vo
 	register void *to __asm__(WEFT__SWITCH_TO) = to_sp;
 
 	WEFT__SWITCH_ASM("weft__switch_jump_last", save, to);
-	__builtin_unreachable();
+	__builtin_trap(); /* one instruction, so that the address above is in this function */
 }
 
 /* Makes a context that calls weft__fiber_main(entry, arg, top) on the stack below
  * `top`, which is 16-byte aligned; returns its stack pointer. */
-static inline void *weft__switch_prepare(void *top, void (*entry)(void *arg), void *arg)
+WEFT__OF_THREAD static inline void *weft__switch_prepare(void *top, void (*entry)(void *arg),
+							 void *arg)
 {
 	struct weft__switch_frame *frame = (struct weft__switch_frame *)top - 1;
 

@@ -49,7 +49,6 @@ weft__switch_jump:
 	mrs	x9, fpcr
 	str	x9, [sp, #96]
 	str	x29, [x0]
-.Ltake_stack:
 	mov	sp, x1
 
 	.globl	weft__switch_resume
@@ -88,7 +87,14 @@ weft__switch_jump_last:
 	mov	x10, sp
 	str	x10, [x0]
 	mrs	x9, fpcr
-	b	.Ltake_stack
+	mov	sp, x1
+	.cfi_def_cfa_offset FRAME
+	.irp	i, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
+	.cfi_rel_offset 19 + \i, 16 + 8 * \i
+	.endr
+	.cfi_rel_offset x29, 0
+	.cfi_rel_offset x30, 8
+	b	weft__switch_resume
 	.cfi_endproc
 	.size	weft__switch_jump_last, . - weft__switch_jump_last
 

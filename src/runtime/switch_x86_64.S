@@ -68,7 +68,6 @@ weft__switch_jump:
 	fnstcw	4(%rsp)
 	movzwl	4(%rsp), %eax
 	movq	%rsp, (%rdi)
-.Ltake_stack:
 	movq	%rsi, %rsp
 
 	.globl	weft__switch_resume
@@ -114,7 +113,16 @@ weft__switch_jump_last:
 	fnstcw	-8(%rsp)
 	movzwl	-8(%rsp), %eax
 	movq	%rsp, (%rdi)
-	jmp	.Ltake_stack
+	movq	%rsi, %rsp
+	.cfi_def_cfa_offset 64 + RED_ZONE
+	.cfi_rel_offset rip, 56
+	.cfi_rel_offset rbp, 48
+	.cfi_rel_offset rbx, 40
+	.cfi_rel_offset r12, 32
+	.cfi_rel_offset r13, 24
+	.cfi_rel_offset r14, 16
+	.cfi_rel_offset r15, 8
+	jmp	weft__switch_resume
 	.cfi_endproc
 	.size	weft__switch_jump_last, . - weft__switch_jump_last
 
