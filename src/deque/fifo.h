@@ -6,7 +6,7 @@
  * bottom, and everybody, the owner included, takes at the top.  Each worker
  * keeps its ready fibers in one.
  *
- *   threads    push, init, fini: the owner.  take, is_empty: any thread.
+ *   threads    push, init, fini, check: the owner.  take, is_empty: any thread.
  *   memory     the caller owns the struct and the jobs; the queue owns its
  *              rings.  fini frees the rings and never touches a job.
  *   errors     0 or a negative WEFT_E code.
@@ -55,6 +55,7 @@
 #include <weft/base.h>
 #include <weft/error.h>
 
+#include "deque/check.h"
 #include "deque/ring.h"
 
 struct weft__fifo {
@@ -85,6 +86,19 @@ static inline void weft__fifo_fini(struct weft__fifo *fifo)
 {
 	weft__ring_destroy(fifo->ring);
 	fifo->ring = NULL;
+}
+
+/* Aborts when the queue is not sound; no other thread may be using it. */
+static inline void weft__fifo_check(struct weft__fifo *fifo)
+{
+	int64_t t = fifo->top, b = fifo->bottom;
+
+	if (b < t || (uint64_t)(b - t) > fifo->ring->mask + 1)
+		weft__bug("top %lld, bottom %lld, %llu slots", (long long)t, (long long)b,
+			  (unsigned long long)fifo->ring->mask + 1);
+	for (int64_t i = t; i < b; i++)
+		if (!weft__ring_get(fifo->ring, i))
+			weft__bug("no job at index %lld", (long long)i);
 }
 
 /* Private: a push into a full ring. */

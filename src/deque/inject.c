@@ -72,6 +72,7 @@
 #include <weft/error.h>
 
 #include "deque/alloc.h"
+#include "deque/check.h"
 
 #define CAPACITY_MAX ((size_t)1 << 30)
 
@@ -185,6 +186,21 @@ int weft__inject_init(struct weft__inject *inject, size_t capacity)
 void weft__inject_fini(struct weft__inject *inject)
 {
 	ring_fini(inject);
+}
+
+/* I1 */
+void weft__inject_check(const struct weft__inject *inject)
+{
+	struct weft__job *const *end = &inject->oldest;
+	uint64_t n = 0;
+
+	for (struct weft__job *job = inject->oldest; job; job = job->next, n++)
+		end = &job->next;
+	if (n != inject->waiting)
+		weft__bug("%llu jobs in a list of %llu", (unsigned long long)n,
+			  (unsigned long long)inject->waiting);
+	if (end != inject->end)
+		weft__bug("the end of the list is somewhere else");
 }
 
 void weft__inject_push(struct weft__inject *inject, struct weft__job *job)

@@ -7,7 +7,7 @@
  * through job->next.  The jobs of one producer leave in the order in which they
  * came, and those of all nearly so.  The ledger is in inject.c.
  *
- *   threads    push, pop, is_empty: any.  init, fini: one, alone.
+ *   threads    push, pop, is_empty: any.  init, fini, check: one, alone.
  *   memory     the caller owns the struct and the jobs.  A job belongs to the
  *              injector from push to pop.
  *   errors     init: 0, WEFT_EINVAL, WEFT_ENOMEM.
@@ -50,6 +50,9 @@ int weft__inject_init(struct weft__inject *inject, size_t capacity);
 /* Nobody else may be using the injector any more.  Jobs still inside are the
  * caller's to release. */
 void weft__inject_fini(struct weft__inject *inject);
+
+/* Aborts when the injector is not sound; no other thread may be using it. */
+void weft__inject_check(const struct weft__inject *inject);
 
 void weft__inject_push(struct weft__inject *inject, struct weft__job *job);
 

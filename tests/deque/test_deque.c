@@ -9,6 +9,7 @@
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <signal.h>
 
 #include <weft/error.h>
 
@@ -189,6 +190,18 @@ Test(deque, indices_may_start_anywhere)
 			cr_expect(eq(ptr, weft__deque_pop(&dq), &job[k]));
 		cr_expect(eq(ptr, weft__deque_pop(&dq), NULL));
 	}
+}
+
+Test(deque, check_aborts_on_crossed_indices, .signal = SIGABRT)
+{
+	dq.top = dq.bottom + 1;
+	weft__deque_check(&dq);
+}
+
+Test(deque, check_aborts_on_an_empty_slot, .signal = SIGABRT)
+{
+	dq.bottom++;
+	weft__deque_check(&dq);
 }
 
 Test(deque, init_refuses_a_capacity_out_of_range)

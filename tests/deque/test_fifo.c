@@ -8,6 +8,7 @@
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <signal.h>
 
 #include "deque/alloc.h"
 
@@ -21,6 +22,7 @@ static void setup(void)
 
 static void teardown(void)
 {
+	weft__fifo_check(&fifo);
 	weft__fifo_fini(&fifo);
 }
 
@@ -81,6 +83,18 @@ Test(fifo, a_push_that_cannot_grow_changes_nothing)
 	cr_expect(eq(int, weft__fifo_push(&fifo, &job[2]), 0));
 	for (int i = 0; i < 3; i++)
 		cr_expect(eq(ptr, weft__fifo_take(&fifo), &job[i]));
+}
+
+Test(fifo, check_aborts_on_crossed_indices, .signal = SIGABRT)
+{
+	fifo.top = fifo.bottom + 1;
+	weft__fifo_check(&fifo);
+}
+
+Test(fifo, check_aborts_on_an_empty_slot, .signal = SIGABRT)
+{
+	fifo.bottom++;
+	weft__fifo_check(&fifo);
 }
 
 Test(fifo, init_refuses_a_capacity_out_of_range)

@@ -6,6 +6,7 @@
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -85,6 +86,21 @@ Test(heap, a_node_may_come_again)
 		weft__heap_remove(&heap, &node[0]);
 		cr_assert(eq(ptr, weft__heap_pop(&heap), &node[1]));
 	}
+}
+
+Test(heap, check_aborts_on_a_key_below_a_larger_one, .signal = SIGABRT)
+{
+	weft__heap_push(&heap, &node[0], 1);
+	weft__heap_push(&heap, &node[1], 2);
+	node[1].key = 0;
+	weft__heap_check(&heap);
+}
+
+Test(heap, check_aborts_on_a_wrong_size, .signal = SIGABRT)
+{
+	weft__heap_push(&heap, &node[0], 1);
+	heap.size = 2;
+	weft__heap_check(&heap);
 }
 
 /* Melding that recurses would need a million stack frames. */

@@ -8,6 +8,7 @@
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <signal.h>
 
 #include <weft/error.h>
 
@@ -23,6 +24,7 @@ static void setup(void)
 
 static void teardown(void)
 {
+	weft__inject_check(&inject);
 	weft__inject_fini(&inject);
 }
 
@@ -50,8 +52,22 @@ Test(inject, jobs_leave_in_the_order_in_which_they_came)
 Test(inject, there_is_no_bound)
 {
 	push_some(0, 64);
+	weft__inject_check(&inject);
 	expect_pops(0, 64);
 	cr_expect(eq(ptr, weft__inject_pop(&inject), NULL));
+}
+
+Test(inject, check_aborts_on_a_wrong_length, .signal = SIGABRT)
+{
+	inject.waiting++;
+	weft__inject_check(&inject);
+}
+
+Test(inject, check_aborts_on_a_wrong_end, .signal = SIGABRT)
+{
+	push_some(0, 8);
+	inject.end = &inject.oldest;
+	weft__inject_check(&inject);
 }
 
 /* A push past waiting jobs into a ring with room would overtake them. */

@@ -283,6 +283,7 @@ static void fini_lanes(void)
 {
 	for (unsigned i = 0; i < shape.lanes; i++) {
 		if (shape.fifo) {
+			weft__fifo_check(&fifos[i]);
 			STRESS_CHECK(weft__fifo_is_empty(&fifos[i]));
 			weft__fifo_fini(&fifos[i]);
 		} else {

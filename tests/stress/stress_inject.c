@@ -106,6 +106,7 @@ static void run_round(struct weft__rng *rng)
 	store_relaxed(&popped, 0);
 	stress_barrier_wait(&round_begins);
 	stress_barrier_wait(&round_ends);
+	weft__inject_check(&inject);
 	STRESS_CHECK(weft__inject_is_empty(&inject));
 	STRESS_CHECK(weft__inject_pop(&inject) == NULL);
 	for (unsigned p = 0; p < stress_threads; p++)
