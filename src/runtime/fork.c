@@ -9,6 +9,7 @@
 #include <weft/error.h>
 #include <weft/fork.h>
 
+#include "deque/atomic.h"
 #include "runtime/frame.h"
 #include "runtime/region.h"
 #include "runtime/runtime.h"
@@ -26,18 +27,17 @@ static int fork_in_region(struct weft__worker *w, weft_fn *fa, void *a, weft_fn 
 static int region(struct weft__worker *w, weft_fn *fa, void *a, weft_fn *fb, void *b)
 {
 	const void *key = (const void *)(uintptr_t)fb;
-	struct weft__memory *m = weft__region_recall(w, key);
-	bool measured = !weft__region_is_short(w, m, (double)m->duration);
+	double expected = (double)weft__region_duration(w, key);
+	bool measured = !weft__region_is_short(w, key, expected);
 
-	weft__region_enter(w, (double)m->duration);
+	weft__region_enter(w, expected);
 	uint64_t began = measured ? weft__ticks() : 0;
 	int rc = fork_in_region(w, fa, a, fb, b);
 	uint64_t took = measured ? weft__ticks() - began : 0;
 
 	weft__region_leave();
-	w = weft__worker_self();
-	if (w && measured)
-		weft__region_recall(w, key)->duration = took;
+	if (measured)
+		weft__region_learn_duration(key, took);
 	return rc;
 }
 
@@ -47,7 +47,7 @@ int weft_both_offered(weft_fn *fa, void *a, weft_fn *fb, void *b)
 
 	if (!w || w->runtime->worker_count == 1)
 		return weft__frame_in_turn(fa, a, fb, b);
-	if (w->region.state == WEFT__REGION_NONE)
+	if (load_relaxed(&w->region.state) == WEFT__REGION_NONE)
 		return region(w, fa, a, fb, b);
 	return fork_in_region(w, fa, a, fb, b);
 }

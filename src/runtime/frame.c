@@ -22,10 +22,11 @@
  * Orderings
  *
  *   O1  results -> forker    release half of the exchange to DONE  =>  acquire
- *       load, or acquire half of the forker's exchange.  Carries rc and all
- *       that fn wrote.
- *   O2  fiber -> finisher    release half of the forker's exchange  =>  acquire
- *       half of the finisher's.  Carries the saved context of the fiber.
+ *       load, by the forker itself, after its suspension too.  Carries rc and
+ *       all that fn wrote.
+ *   O2  fiber -> finisher    release half of the compare-and-swap that leaves the
+ *       fiber  =>  acquire half of the finisher's exchange.  Carries the saved
+ *       context of the fiber.
  *
  * Rejected: running other jobs on top of a waiting frame (a stolen job can need
  * what the frame below it holds: rayon #592); spinning before the suspension
@@ -48,6 +49,7 @@
 /* Runs fn and finishes the frame; the fiber that waits for it, or NULL. */
 static struct weft__fiber *finish(struct weft__frame *f)
 {
+	weft__tsan_acquire(f);
 	f->rc = f->fn(f->arg);
 	return (struct weft__fiber *)exchange_acqrel(&f->state, DONE); /* O1, O2, I3 */
 }
@@ -55,7 +57,7 @@ static struct weft__fiber *finish(struct weft__frame *f)
 static void run_frame(struct weft__job *job)
 {
 	/* Whoever runs a frame from a queue is part of an old region. */
-	weft__worker_self()->region.state = WEFT__REGION_OLD;
+	store_relaxed(&weft__worker_self()->region.state, WEFT__REGION_OLD);
 
 	struct weft__fiber *joiner = finish((struct weft__frame *)job);
 	if (joiner)
@@ -65,14 +67,15 @@ static void run_frame(struct weft__job *job)
 /* Offers fn(arg) to the other workers.  False when it cannot be. */
 static bool offer(struct weft__worker *w, struct weft__frame *f, weft_fn *fn, void *arg)
 {
-	f->job.run = run_frame;
+	store_relaxed(&f->job.run, run_frame);
 	f->fn = fn;
 	f->arg = arg;
 	f->state = 0;
+	weft__tsan_release(f);
 	if (WEFT_UNLIKELY(weft__deque_push(&w->deque, &f->job) != 0))
 		return false;
 	weft__count(&w->stats.offered);
-	if (w->region.state != WEFT__REGION_OLD)
+	if (load_relaxed(&w->region.state) != WEFT__REGION_OLD)
 		return true; /* only for those who are awake */
 
 	if (weft__deque_size(&w->deque) >= WEFT__HI)
@@ -98,7 +101,7 @@ static void await(struct weft__worker *w, struct weft__fiber *from, void *arg)
 {
 	struct weft__frame *f = arg;
 
-	if (exchange_acqrel(&f->state, (uintptr_t)from) == DONE) /* O1, O2 */
+	if (!cas_seqcst(&f->state, (uintptr_t)0, (uintptr_t)from)) /* O2 */
 		weft__ready(w->runtime, from);
 }
 
@@ -107,7 +110,7 @@ static void run_here(struct weft__job *job)
 {
 	struct weft_runtime *rt = weft__worker_self()->runtime;
 
-	if (job->run != run_frame) {
+	if (load_relaxed(&job->run) != run_frame) {
 		weft__inject_push(&rt->inject, job);
 		return;
 	}
@@ -117,13 +120,15 @@ static void run_here(struct weft__job *job)
 }
 
 /* Suspends the fiber.  When there is no stack for another loop and no ready
- * fiber to go on with, the worker waits with its thread, and runs what is in its own deque on top
- * of the waiting frame.  What it waits for may lie there, and no other worker need exist.  This is
- * the one place where weft runs foreign work on top of a waiting frame; the alternative is to hang.
- */
+ * fiber to go on with, the worker waits with its thread, and runs what is in
+ * its own deque on top of the waiting frame: what it waits for may lie there,
+ * and no other worker need exist.  This is the one place where weft runs
+ * foreign work on top of a waiting frame; the alternative is to hang. */
 static void wait_done(struct weft__frame *f)
 {
-	while (load_acquire(&f->state) != DONE && weft__suspend(await, f) != 0) { /* O1 */
+	while (load_acquire(&f->state) != DONE) { /* O1 */
+		if (weft__suspend(await, f) == 0)
+			continue;
 		struct weft__job *job = weft__deque_pop(&weft__worker_self()->deque);
 		if (job)
 			run_here(job);

@@ -7,7 +7,7 @@
  *	         DONE     finished; the memory is the forker's alone again
  *
  * Moves: 0 -> DONE, 0 -> fiber -> DONE.  One exchange finishes a frame, one
- * exchange begins to wait for it.
+ * compare-and-swap begins to wait for it.
  */
 #ifndef WEFT_RUNTIME_FRAME_H
 #define WEFT_RUNTIME_FRAME_H

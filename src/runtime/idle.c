@@ -128,12 +128,12 @@ bool weft__idle_search(struct weft__worker *w)
 {
 	struct weft__idle *idle = &w->runtime->idle;
 
-	if (w->searching)
+	if (load_relaxed(&w->searching))
 		return true; /* woken as a searcher */
 	if (load_relaxed(&idle->searching) * 2 >= w->runtime->worker_count)
 		return false;
 	add_seqcst(&idle->searching, 1);
-	w->searching = true;
+	store_relaxed(&w->searching, 1);
 	return true;
 }
 
@@ -141,9 +141,9 @@ void weft__idle_found(struct weft__worker *w)
 {
 	struct weft_runtime *rt = w->runtime;
 
-	if (!w->searching)
+	if (!load_relaxed(&w->searching))
 		return;
-	w->searching = false;
+	store_relaxed(&w->searching, 0);
 	if (add_seqcst(&rt->idle.searching, (uint32_t)-1) == 1 && weft__work_anywhere(rt)) /* O2 */
 		if (weft__idle_notify(rt))
 			weft__count(&w->stats.wakes);
@@ -165,9 +165,9 @@ void weft__idle_sleep(struct weft__worker *w)
 	struct weft__idle *idle = &rt->idle;
 	uint32_t ticket = weft__ec_prepare(&w->ec); /* I2 */
 
-	if (w->searching)
+	if (load_relaxed(&w->searching))
 		add_seqcst(&idle->searching, (uint32_t)-1); /* O2 */
-	w->searching = false;
+	store_relaxed(&w->searching, 0);
 	or_seqcst(&idle->asleep[w->index / 64], UINT64_C(1) << (w->index % 64)); /* O1 */
 	add_seqcst(&idle->sleeping, 1);						 /* O1 */
 	beg(rt);
@@ -179,5 +179,5 @@ void weft__idle_sleep(struct weft__worker *w)
 	if (!stay)
 		weft__count(&w->stats.parks);
 	weft__ec_wait(&w->ec, ticket);
-	w->searching = true; /* the waker has counted us (I1) */
+	store_relaxed(&w->searching, 1); /* the waker has counted us (I1) */
 }

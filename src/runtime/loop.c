@@ -66,9 +66,10 @@ static size_t items_in_chunk(uint64_t chunk_ticks, uint64_t item_cost)
 
 static size_t first_chunk(const struct shared *s)
 {
-	if (s->item_cost == 0)
+	uint64_t cost = load_relaxed(&s->item_cost);
+	if (cost == 0)
 		return 1;
-	size_t n = items_in_chunk(s->chunk_ticks, s->item_cost);
+	size_t n = items_in_chunk(s->chunk_ticks, cost);
 	return n < LEAP ? n : LEAP;
 }
 
@@ -80,7 +81,7 @@ static size_t next_chunk(struct shared *s, size_t n, uint64_t ticks)
 	size_t want;
 
 	cost = cost ? cost : 1;
-	__atomic_store_n(&s->item_cost, cost, __ATOMIC_RELAXED);
+	store_relaxed(&s->item_cost, cost);
 	want = items_in_chunk(s->chunk_ticks, cost);
 	return want < n * GROWTH ? want : n * GROWTH;
 }
@@ -88,7 +89,7 @@ static size_t next_chunk(struct shared *s, size_t n, uint64_t ticks)
 /* An item, as far as known, that keeps its worker from the byte for too long. */
 static bool items_are_long(const struct shared *s)
 {
-	uint64_t cost = __atomic_load_n(&s->item_cost, __ATOMIC_RELAXED);
+	uint64_t cost = load_relaxed(&s->item_cost);
 	return cost == 0 || cost > s->chunk_ticks * WEFT__COST_UNIT;
 }
 
@@ -170,9 +171,7 @@ static int run_on_worker(struct weft__worker *w, const struct weft__loop *loop, 
 	int rc = work_off(p);
 	if (outermost)
 		weft__region_leave();
-	w = weft__worker_self();
-	if (w)
-		weft__region_recall(w, loop->key)->item_cost = s.item_cost;
+	weft__region_learn_item_cost(loop->key, load_relaxed(&s.item_cost));
 	return rc;
 }
 
@@ -190,14 +189,14 @@ int weft__loop_run(const struct weft__loop *loop, size_t begin, size_t end, size
 	struct weft__worker *w = weft__worker_self();
 	struct piece p = { NULL, begin, end, NOWHERE };
 	size_t n = end - begin;
-	struct weft__memory *m = w ? weft__region_recall(w, loop->key) : NULL;
-	double expected = m ? (double)m->item_cost / WEFT__COST_UNIT * (double)n : 0;
+	uint64_t cost = w ? weft__region_item_cost(w, loop->key) : 0;
+	double expected = (double)cost / WEFT__COST_UNIT * (double)n;
 	int rc;
 
-	if (!w || (n <= LEAP && weft__region_is_short(w, m, expected)))
+	if (!w || (n <= LEAP && weft__region_is_short(w, loop->key, expected)))
 		rc = run_alone(loop, &p);
 	else
-		rc = run_on_worker(w, loop, &p, m->item_cost, expected);
+		rc = run_on_worker(w, loop, &p, cost, expected);
 	*failed = p.failed;
 	return rc;
 }

@@ -161,7 +161,7 @@ static bool is_whole(const struct weft_reducer *r)
 static int run_on_worker(struct weft__worker *w, struct reduction *red, struct node *root)
 {
 	const void *key = (const void *)(uintptr_t)red->r->fold;
-	double cost = (double)weft__region_recall(w, key)->item_cost / WEFT__COST_UNIT;
+	double cost = (double)weft__region_item_cost(w, key) / WEFT__COST_UNIT;
 	size_t n = red->end - red->begin;
 	double chunk = WEFT__CHUNK_US * (double)w->runtime->ticks_per_us;
 
@@ -172,9 +172,7 @@ static int run_on_worker(struct weft__worker *w, struct reduction *red, struct n
 	uint64_t took = weft__ticks() - began;
 	if (outermost)
 		weft__region_leave();
-	w = weft__worker_self();
-	if (w)
-		weft__region_recall(w, key)->item_cost = took * WEFT__COST_UNIT / n + 1;
+	weft__region_learn_item_cost(key, took * WEFT__COST_UNIT / n + 1);
 	return rc;
 }
 

@@ -18,7 +18,8 @@ enum {
 	MEASURE_EVERY = 16, /* short regions between two measured ones */
 };
 
-struct weft__memory *weft__region_recall(struct weft__worker *w, const void *key)
+/* An entry that was of another key is emptied first. */
+WEFT__OF_THREAD static struct weft__memory *recall(struct weft__worker *w, const void *key)
 {
 	uint64_t hash = (uint64_t)(uintptr_t)key * 0x9e3779b97f4a7c15u;
 	struct weft__memory *m = &w->region.memory[hash >> 59];
@@ -29,7 +30,39 @@ struct weft__memory *weft__region_recall(struct weft__worker *w, const void *key
 	return m;
 }
 
-bool weft__region_enter(struct weft__worker *w, double expected)
+WEFT__OF_THREAD uint64_t weft__region_duration(struct weft__worker *w, const void *key)
+{
+	return recall(w, key)->duration;
+}
+
+WEFT__OF_THREAD uint64_t weft__region_item_cost(struct weft__worker *w, const void *key)
+{
+	return recall(w, key)->item_cost;
+}
+
+/* There is no worker in the child of a fork(). */
+WEFT__OF_THREAD void weft__region_learn_duration(const void *key, uint64_t ticks)
+{
+	struct weft__worker *w = weft__worker_self();
+	if (w)
+		recall(w, key)->duration = ticks;
+}
+
+WEFT__OF_THREAD void weft__region_learn_item_cost(const void *key, uint64_t cost)
+{
+	struct weft__worker *w = weft__worker_self();
+	if (w)
+		recall(w, key)->item_cost = cost;
+}
+
+WEFT__OF_THREAD bool weft__region_is_short(struct weft__worker *w, const void *key, double expected)
+{
+	if (expected == 0 || expected > WEFT__SHARE_US * (double)w->runtime->ticks_per_us)
+		return false;
+	return ++recall(w, key)->unmeasured % MEASURE_EVERY != 0;
+}
+
+WEFT__OF_THREAD bool weft__region_enter(struct weft__worker *w, double expected)
 {
 	struct weft__region *r = &w->region;
 	double us = expected / (double)w->runtime->ticks_per_us;
@@ -43,34 +76,28 @@ bool weft__region_enter(struct weft__worker *w, double expected)
 	return true;
 }
 
-void weft__region_leave(void)
+WEFT__OF_THREAD void weft__region_leave(void)
 {
 	struct weft__worker *w = weft__worker_self();
 	if (w)
 		w->region.state = WEFT__REGION_NONE;
 }
 
-bool weft__region_is_short(struct weft__worker *w, struct weft__memory *m, double expected)
-{
-	if (expected == 0 || expected > WEFT__SHARE_US * (double)w->runtime->ticks_per_us)
-		return false;
-	return ++m->unmeasured % MEASURE_EVERY != 0;
-}
-
 /* A region that has lasted for one wake-up may ask for one. */
-static bool ripens(struct weft__worker *w)
+WEFT__OF_THREAD static bool ripens(struct weft__worker *w)
 {
 	struct weft__region *r = &w->region;
+	uint64_t now = weft__ticks();
 
 	if (r->began == 0)
-		r->began = weft__ticks();
-	if (weft__ticks() - r->began < WEFT__RIPEN_US * w->runtime->ticks_per_us)
+		r->began = now;
+	if (now - r->began < WEFT__RIPEN_US * w->runtime->ticks_per_us)
 		return false;
 	r->state = WEFT__REGION_OLD;
 	return true;
 }
 
-bool weft__region_offers(struct weft__worker *w)
+WEFT__OF_THREAD bool weft__region_offers(struct weft__worker *w)
 {
 	struct weft__region *r = &w->region;
 

@@ -50,18 +50,14 @@ struct weft__memory {
 enum { WEFT__MEMORIES = 32, WEFT__COST_UNIT = 256 };
 
 struct weft__region {
-	enum weft__region_state state;
+	uint32_t state; /* enum weft__region_state */
 	bool shared;	/* known to be longer than WEFT__SHARE_US */
-	unsigned forks; /* since it began: looks at the clock now and then */
-	uint64_t began; /* ticks */
+	unsigned forks; /* since it began: looks at the counter now and then */
+	uint64_t began; /* ticks; 0: at the first look */
 	struct weft__memory memory[WEFT__MEMORIES];
 };
 
 struct weft__worker;
-
-/* What the worker remembers of `key`; an entry that was of another key is
- * emptied first. */
-struct weft__memory *weft__region_recall(struct weft__worker *w, const void *key);
 
 /* Begins a region that should take `expected` ticks, 0 when nobody knows.
  * False, and nothing done, when it lies inside another one. */
@@ -70,12 +66,20 @@ bool weft__region_enter(struct weft__worker *w, double expected);
 /* Ends the region that the caller began, perhaps on another worker. */
 void weft__region_leave(void);
 
-/* True when a region of so many ticks is too short to be shared, and is not to
- * be measured this time either: two looks at the counter would be felt. */
-bool weft__region_is_short(struct weft__worker *w, struct weft__memory *m, double expected);
-
 /* True when a fork of this region may be offered now.  The only look at the
- * clock while the region is young. */
+ * counter while the region is young. */
 bool weft__region_offers(struct weft__worker *w);
+
+/* True when something that should take `expected` ticks is too short to be
+ * shared, and is not to be measured this time either: two looks at the counter
+ * would be felt. */
+bool weft__region_is_short(struct weft__worker *w, const void *key, double expected);
+
+/* What the worker remembers, 0 for nothing; and what the caller's worker is to
+ * remember. */
+uint64_t weft__region_duration(struct weft__worker *w, const void *key);
+uint64_t weft__region_item_cost(struct weft__worker *w, const void *key);
+void weft__region_learn_duration(const void *key, uint64_t ticks);
+void weft__region_learn_item_cost(const void *key, uint64_t cost);
 
 #endif

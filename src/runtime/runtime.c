@@ -51,7 +51,6 @@ void weft__forked_watch(void)
 int weft__worker_init(struct weft__worker *w, struct weft_runtime *rt, unsigned index)
 {
 	*w = (struct weft__worker){ .runtime = rt, .index = index };
-	weft__rng_init(&w->rng, index + 1);
 	weft__ec_init(&w->ec);
 	weft__stack_cache_init(&w->stacks, &rt->stacks);
 
@@ -263,8 +262,9 @@ static void run_root(struct weft__job *job)
 
 int weft__root_run(struct weft_runtime *rt, weft_fn *fn, void *arg)
 {
-	struct root r = { .job.run = run_root, .fn = fn, .arg = arg, .done.pending = 1 };
+	struct root r = { .fn = fn, .arg = arg, .done.pending = 1 };
 
+	store_relaxed(&r.job.run, run_root);
 	weft__inject_push(&rt->inject, &r.job);
 	weft__idle_notify(rt);
 	weft__latch_wait(&r.done);
@@ -298,6 +298,7 @@ void weft_runtime_destroy(struct weft_runtime *rt)
 	weft__idle_notify_all(rt);
 	for (unsigned i = 0; i < rt->worker_count; i++)
 		pthread_join(rt->workers[i]->thread, NULL);
+	weft__tsan_acquire(rt); /* all that fibers did: depart() */
 
 	destroy_workers(rt, rt->worker_slots);
 	weft__idle_fini(&rt->idle);

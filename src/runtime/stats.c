@@ -17,7 +17,7 @@
 
 static uint64_t read_counter(const uint64_t *counter)
 {
-	return __atomic_load_n(counter, __ATOMIC_RELAXED);
+	return load_relaxed(counter);
 }
 
 static void add(struct weft_stats *sum, const struct weft__worker *w)

@@ -9,6 +9,7 @@
  */
 #include "runtime/steal.h"
 
+#include "deque/rng.h"
 #include "runtime/runtime.h"
 
 static struct weft__job *steal_from(struct weft__worker *w, struct weft__worker *victim)
@@ -29,12 +30,21 @@ static struct weft__job *steal_from(struct weft__worker *w, struct weft__worker 
 	return job;
 }
 
+/* A number of its own for each round of each worker; no state but a counter. */
+static unsigned random_start(struct weft__worker *w)
+{
+	struct weft__rng rng;
+
+	weft__rng_init(&rng, weft__count(&w->rounds) + ((uint64_t)w->index << 48));
+	return (unsigned)weft__rng_below(&rng, w->runtime->worker_count);
+}
+
 struct weft__job *weft__steal(struct weft__worker *w)
 {
 	struct weft_runtime *rt = w->runtime;
 	struct weft__job *job = weft__inject_pop(&rt->inject);
 	unsigned n = rt->worker_count;
-	unsigned start = (unsigned)weft__rng_below(&w->rng, n);
+	unsigned start = random_start(w);
 
 	for (unsigned i = 0; i < n && !job; i++) {
 		struct weft__worker *victim = rt->workers[(start + i) % n];

@@ -45,15 +45,15 @@ __thread unsigned char weft_hungry_byte;
 
 static __thread struct weft__worker *self;
 
-__attribute__((noinline)) struct weft__worker *weft__worker_self(void)
+__attribute__((noinline)) WEFT__OF_THREAD struct weft__worker *weft__worker_self(void)
 {
 	return self;
 }
 
-void weft__worker_become(struct weft__worker *w)
+WEFT__OF_THREAD void weft__worker_become(struct weft__worker *w)
 {
 	self = w;
-	weft_hungry_byte = 0;
+	store_relaxed(&weft_hungry_byte, 0);
 	if (w)
 		w->hungry = &weft_hungry_byte;
 }
@@ -61,18 +61,19 @@ void weft__worker_become(struct weft__worker *w)
 /* --- switching --------------------------------------------------------- */
 
 /* The first act of every fiber that was switched to. */
-static void arrive(void)
+WEFT__OF_THREAD static void arrive(void)
 {
 	struct weft__worker *w = weft__worker_self();
 	w->after(w, w->after_from, w->after_arg);
 }
 
 /* Says what the next fiber is to do for the one that leaves, and returns that. */
-static struct weft__fiber *depart(struct weft__worker *w, struct weft__fiber *to,
-				  weft__after_fn *after, void *arg)
+WEFT__OF_THREAD static struct weft__fiber *depart(struct weft__worker *w, struct weft__fiber *to,
+						  weft__after_fn *after, void *arg)
 {
 	struct weft__fiber *from = w->current;
 
+	weft__tsan_release(w->runtime); /* => weft_runtime_destroy */
 	w->after = after;
 	w->after_from = from;
 	w->after_arg = arg;
@@ -130,7 +131,7 @@ int weft__suspend(weft__after_fn *after, void *arg)
 /* Into the worker's own queue, or, when that cannot grow, the shared one. */
 static void enqueue(struct weft__worker *w, struct weft__fiber *fiber)
 {
-	fiber->job.run = continue_job;
+	store_relaxed(&fiber->job.run, continue_job);
 	if (weft__fifo_push(&w->ready, &fiber->job) != 0)
 		weft__inject_push(&w->runtime->inject, &fiber->job);
 }
@@ -144,7 +145,7 @@ void weft__ready(struct weft_runtime *runtime, struct weft__fiber *fiber)
 		if (weft__idle_notify(runtime))
 			weft__count(&w->stats.wakes);
 	} else {
-		fiber->job.run = continue_job;
+		store_relaxed(&fiber->job.run, continue_job);
 		weft__inject_push(&runtime->inject, &fiber->job);
 		weft__idle_notify(runtime);
 	}
@@ -164,13 +165,10 @@ void weft_yield(void)
 		return;
 
 	struct weft__job *job = NULL;
-	if (++w->yields % YIELDS_IN_ROW != 0)
+	if (weft__count(&w->yields) % YIELDS_IN_ROW != 0)
 		job = weft__fifo_take(&w->ready);
 	if (job) {
-		w->region.state = WEFT__REGION_NONE;
-		switch_to(w,
-			  (struct weft__fiber *)((char *)job - offsetof(struct weft__fiber, job)),
-			  back_of_the_queue, NULL);
+		switch_to(w, fiber_of(job), back_of_the_queue, NULL);
 		return;
 	}
 	if (weft__deque_size(&w->deque) == 0 && weft__fifo_is_empty(&w->ready) &&
@@ -191,7 +189,7 @@ static struct weft__job *next_own(struct weft__worker *w)
 {
 	struct weft__job *job = NULL;
 
-	if (++w->tick % FAIR_EVERY == 0)
+	if (weft__count(&w->tick) % FAIR_EVERY == 0)
 		job = next_fairly(w);
 	if (!job)
 		job = weft__deque_pop(&w->deque);
@@ -242,8 +240,8 @@ static void loop(void *arg)
 
 		if (!job)
 			weft__continue(&w->thread_fiber);
-		w->region.state = WEFT__REGION_NONE;
-		job->run(job);
+		store_relaxed(&w->region.state, WEFT__REGION_NONE);
+		load_relaxed (&job->run)(job);
 	}
 }
 

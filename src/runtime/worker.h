@@ -19,11 +19,11 @@
 
 #include <weft/runtime.h>
 
+#include "deque/atomic.h"
 #include "deque/deque.h"
 #include "deque/eventcount.h"
 #include "deque/fifo.h"
 #include "deque/job.h"
-#include "deque/rng.h"
 #include "runtime/fiber.h"
 #include "runtime/region.h"
 #include "runtime/stack.h"
@@ -48,11 +48,11 @@ struct weft__worker {
 	weft__after_fn *after;
 	struct weft__fiber *after_from;
 	void *after_arg;
-	unsigned tick;	 /* jobs looked for */
-	unsigned yields; /* direct switches of weft_yield */
-	bool searching;	 /* counted in idle.searching */
+	uint64_t tick;	    /* jobs looked for */
+	uint64_t yields;    /* of weft_yield */
+	uint32_t searching; /* 1: counted in idle.searching */
 	struct weft__region region;
-	struct weft__rng rng;
+	uint64_t rounds; /* of stealing */
 	struct weft__stack_cache stacks;
 	struct weft__fiber thread_fiber; /* the thread's own stack */
 	pthread_t thread;
@@ -88,10 +88,13 @@ void weft__ready(struct weft_runtime *runtime, struct weft__fiber *fiber);
  * from a job, as the last thing it does. */
 void weft__continue(struct weft__fiber *fiber);
 
-/* A counter that only its owner writes and anybody may read. */
-static inline void weft__count(uint64_t *counter)
+/* A counter that only its owner writes and anybody may read; its new value. */
+static inline uint64_t weft__count(uint64_t *counter)
 {
-	__atomic_store_n(counter, __atomic_load_n(counter, __ATOMIC_RELAXED) + 1, __ATOMIC_RELAXED);
+	uint64_t n = load_relaxed(counter) + 1;
+
+	store_relaxed(counter, n);
+	return n;
 }
 
 #endif
