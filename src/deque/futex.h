@@ -12,12 +12,14 @@
  * calls futex_wake.  Neither call orders any other memory: pair the change of the
  * word, a release, with an acquire after the wait.
  *
- * errno is left alone: a fiber may call this.
+ * errno is left alone: a fiber may call this.  It belongs to the thread, and
+ * fibers that take turns on a thread share it with no edge between them.
  */
 #ifndef WEFT_DEQUE_FUTEX_H
 #define WEFT_DEQUE_FUTEX_H
 
 #include "deque/atomic.h"
+#include "deque/sanitizer.h"
 
 #ifndef WEFT_MODEL
 
@@ -27,7 +29,7 @@
 #include <unistd.h>
 
 /* Sleeps while *word == expected.  May also return for no reason: look again. */
-static inline void futex_wait(const uint32_t *word, uint32_t expected)
+WEFT__OF_THREAD static inline void futex_wait(const uint32_t *word, uint32_t expected)
 {
 	int saved = errno;
 
@@ -36,7 +38,7 @@ static inline void futex_wait(const uint32_t *word, uint32_t expected)
 }
 
 /* Wakes up to n sleepers. */
-static inline void futex_wake(const uint32_t *word, int n)
+WEFT__OF_THREAD static inline void futex_wake(const uint32_t *word, int n)
 {
 	int saved = errno;
 

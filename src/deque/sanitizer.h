@@ -31,6 +31,15 @@
 #define WEFT__MSAN 0
 #endif
 
+/* A function that touches what belongs to a thread, and not to the fiber that
+ * happens to run on it: fibers take turns there, and ThreadSanitizer knows of no
+ * edge between them. */
+#if WEFT__TSAN
+#define WEFT__OF_THREAD __attribute__((no_sanitize("thread")))
+#else
+#define WEFT__OF_THREAD
+#endif
+
 #define WEFT__SANITIZED (WEFT__ASAN || WEFT__TSAN || WEFT__MSAN)
 
 #endif

@@ -63,11 +63,12 @@ static inline void weft__fiber_put(struct weft__stack_cache *cache, struct weft_
  * stack: something to switch from, and back to.  Never put. */
 void weft__fiber_of_thread(struct weft__fiber *fiber);
 
-/* The two ends of a switch share no context of ThreadSanitizer, hence atomic;
- * whoever switches knows that the other side was saved, by an edge of its own. */
-static inline __attribute__((always_inline)) void *weft__fiber_sp(struct weft__fiber *fiber)
+/* The two ends of a switch share no context of ThreadSanitizer; that `to` was
+ * saved is known to whoever switches to it. */
+WEFT__OF_THREAD
+static inline void *weft__fiber_sp(struct weft__fiber *fiber)
 {
-	return __atomic_load_n(&fiber->stack.sp, __ATOMIC_RELAXED);
+	return fiber->stack.sp;
 }
 
 /* Leaves `from`, which runs, and goes on with `to`, which does not; returns when

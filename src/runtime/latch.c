@@ -23,14 +23,11 @@
 #include <weft/runtime.h>
 
 #include "deque/atomic.h"
+#include "deque/futex.h"
+#include "deque/sanitizer.h"
 
-static void wake_all(uint32_t *word)
-{
-	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
-}
-
-/* False when the deadline passed. */
-static bool sleep_while(uint32_t *word, uint32_t value, int64_t deadline)
+/* False when the deadline passed.  errno belongs to the thread. */
+WEFT__OF_THREAD static bool sleep_while(uint32_t *word, uint32_t value, int64_t deadline)
 {
 	struct timespec t = { deadline / 1000000000, deadline % 1000000000 };
 	struct timespec *until = deadline == WEFT_NEVER ? NULL : &t;
@@ -45,7 +42,7 @@ static bool sleep_while(uint32_t *word, uint32_t value, int64_t deadline)
 void weft__latch_arrive(struct weft__latch *latch, uint32_t n)
 {
 	if (add_seqcst(&latch->pending, (uint32_t)0 - n) == n) /* O1 */
-		wake_all(&latch->pending);
+		futex_wake(&latch->pending, INT_MAX);
 }
 
 void weft__latch_wait(struct weft__latch *latch)
@@ -71,7 +68,7 @@ bool weft__gate_enter(struct weft__gate *gate)
 void weft__gate_leave(struct weft__gate *gate)
 {
 	if (add_seqcst(&gate->inside, (uint32_t)-1) == WEFT__GATE_CLOSED + 1) /* O1 */
-		wake_all(&gate->inside);
+		futex_wake(&gate->inside, INT_MAX);
 }
 
 bool weft__gate_drain(struct weft__gate *gate, int64_t deadline)

@@ -65,11 +65,9 @@
 #if WEFT__TSAN
 #define weft__tsan_acquire(p) __tsan_acquire((void *)(p))
 #define weft__tsan_release(p) __tsan_release((void *)(p))
-#define WEFT__OF_THREAD	      __attribute__((no_sanitize("thread")))
 #else
 #define weft__tsan_acquire(p) ((void)sizeof(p))
 #define weft__tsan_release(p) ((void)sizeof(p))
-#define WEFT__OF_THREAD
 #endif
 
 /* Each leaves at most 64 Ki / WEFT__TSAN_LIVES frames behind. */
@@ -161,6 +159,19 @@ WEFT__SANITIZE void weft__sanitize_put(void *sp, void *top)
 	(void)top;
 }
 
+#if WEFT__TSAN
+/* Not always inlined, because not instrumented. */
+WEFT__OF_THREAD static inline void weft__sanitize_set_left(struct weft__sanitizer *s, void *left)
+{
+	s->left = left;
+}
+
+WEFT__OF_THREAD static inline void *weft__sanitize_left(struct weft__sanitizer *s)
+{
+	return s->left;
+}
+#endif
+
 WEFT__SANITIZE void weft__sanitize_before(struct weft__sanitizer *from, struct weft__sanitizer *to,
 					  bool for_ever)
 {
@@ -169,11 +180,10 @@ WEFT__SANITIZE void weft__sanitize_before(struct weft__sanitizer *from, struct w
 #endif
 #if WEFT__TSAN
 	/* Perhaps another than it began in: a task may have one of its own. */
-	__atomic_store_n(&from->left, __tsan_get_current_fiber(), __ATOMIC_RELAXED);
+	weft__sanitize_set_left(from, __tsan_get_current_fiber());
 	if (for_ever)
 		weft__tsan_release(from);
-	__tsan_switch_to_fiber(__atomic_load_n(&to->left, __ATOMIC_RELAXED),
-			       __tsan_switch_to_fiber_no_sync);
+	__tsan_switch_to_fiber(weft__sanitize_left(to), __tsan_switch_to_fiber_no_sync);
 #endif
 	(void)from;
 	(void)to;

@@ -86,8 +86,11 @@ WEFT__OF_THREAD static struct weft__fiber *depart(struct weft__worker *w, struct
 static void switch_to(struct weft__worker *w, struct weft__fiber *to, weft__after_fn *after,
 		      void *arg)
 {
-	weft__fiber_switch(depart(w, to, after, arg), to);
-	arrive(); /* w is stale: I4 */
+	struct weft__fiber *from = depart(w, to, after, arg);
+
+	weft__fiber_switch(from, to);
+	arrive();		  /* w is stale: I4 */
+	weft__tsan_acquire(from); /* what happened before weft__ready */
 }
 
 static void retire(struct weft__worker *w, struct weft__fiber *from, void *arg)
@@ -140,6 +143,7 @@ void weft__ready(struct weft_runtime *runtime, struct weft__fiber *fiber)
 {
 	struct weft__worker *w = weft__worker_self();
 
+	weft__tsan_release(fiber);
 	if (w && w->runtime == runtime) {
 		enqueue(w, fiber);
 		if (weft__idle_notify(runtime))
