@@ -139,6 +139,7 @@ bool weft__compiler_run(const struct weft__compiler *c, const char *source, cons
 {
 	/* -MT: a name that needs no quoting in the rule. */
 	const char *const rest[] = {
+		getenv("NO_COLOR") ? "-fdiagnostics-color=never" : "-fdiagnostics-color=auto",
 		"-MMD",
 		"-MT",
 		"job",
@@ -147,7 +148,6 @@ bool weft__compiler_run(const struct weft__compiler *c, const char *source, cons
 		"-o",
 		object,
 		source,
-		getenv("NO_COLOR") ? "-fdiagnostics-color=never" : "-fdiagnostics-color=auto",
 	};
 	const size_t rest_count = sizeof rest / sizeof *rest;
 	char *words[2 * WEFT__COMPILER_WORDS + sizeof rest / sizeof *rest + 1];

@@ -204,42 +204,58 @@ static bool claim(struct weft__lane *lane)
 	return lane->part != NULL;
 }
 
-static bool step(struct weft__lane *lane)
+/* Maps the part that the lane has claimed, and hands it on. */
+static void work(struct weft__lane *lane)
 {
-	if (!claim(lane))
-		return false;
 	if (!lane->part->cut && make_state(lane))
 		map_part(lane);
 	weft__block_put(lane->part->slice.block);
 	weft__order_finish(&lane->run->order, lane->part);
-	return true;
 }
 
+static int offer_lane(struct weft__lane *lane);
+
+/* A hungry worker becomes a lane.  There is no more to it: one that comes too
+ * late finds no parts left. */
 static int go_on(void *arg)
 {
 	struct weft__lane *lane = arg;
 
-	/* A hungry worker becomes a lane.  There is no more to it: one that comes
-	 * too late finds no parts left. */
-	while (step(lane))
+	work(lane);
+	while (claim(lane)) {
 		if (weft_hungry())
-			return weft_both(go_on, lane, weft__lane_run, lane->run);
+			return offer_lane(lane);
+		work(lane);
+	}
 	return 0;
+}
+
+/* Only a lane that holds a part offers another, so there are no more offers than
+ * parts. */
+static int offer_lane(struct weft__lane *lane)
+{
+	return weft_both_offered(go_on, lane, weft__lane_run, lane->run);
+}
+
+static int run_lane(struct weft__lane *lane)
+{
+	const struct weft__record_format *record = &lane->run->options->record;
+
+	if (!claim(lane))
+		return 0;
+	if (record->kind == WEFT__RECORD_FIXED && !(lane->scratch = malloc(record->length + 1)))
+		out_of_memory(lane);
+	/* Offered whether anybody is hungry now or not: the first record may take
+	 * a minute, and the other workers may just be starting. */
+	int rc = offer_lane(lane);
+	free(lane->scratch);
+	return rc;
 }
 
 int weft__lane_run(void *arg)
 {
 	struct weft__lane lane;
-	struct weft__run *run = arg;
-	int rc = 0;
 
-	weft__lane_init(&lane, run);
-	if (run->options->record.kind == WEFT__RECORD_FIXED) {
-		lane.scratch = malloc(run->options->record.length + 1);
-		rc = lane.scratch ? 0 : WEFT_ENOMEM;
-	}
-	if (rc == 0)
-		rc = go_on(&lane);
-	free(lane.scratch);
-	return rc;
+	weft__lane_init(&lane, arg);
+	return run_lane(&lane);
 }

@@ -4,9 +4,10 @@ bats_require_minimum_version 1.5.0
 
 : "${WEFT:?the command to test}"
 
-# Each test runs in a folder of its own; compiled jobs are shared by a file.
+# Each test runs in an empty folder; compiled jobs are shared by a file.
 setup() {
-	cd "$BATS_TEST_TMPDIR" || return 1
+	mkdir "$BATS_TEST_TMPDIR/here"
+	cd "$BATS_TEST_TMPDIR/here" || return 1
 	export XDG_CACHE_HOME=$BATS_FILE_TMPDIR/cache
 	unset WEFT_NUM_THREADS CFLAGS LDLIBS
 }
