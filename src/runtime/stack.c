@@ -208,12 +208,17 @@ static struct weft__stack *carve(struct weft__stack_pool *pool)
 	return head_new(pool, slot);
 }
 
+/* Emptied stacks are gone already. */
+static void all_gone(struct weft__stack *stack)
+{
+	for (; stack; stack = stack->next)
+		weft__sanitize_gone(&stack->sanitizer);
+}
+
 void weft__stack_pool_fini(struct weft__stack_pool *pool)
 {
-	struct weft__stack *stack;
-
-	while ((stack = take_warm(pool)) || (stack = take_cold(pool)))
-		weft__sanitize_gone(&stack->sanitizer);
+	all_gone(pool->warm);
+	all_gone(pool->cold);
 	weft__stackmap_free(pool);
 	pthread_mutex_destroy(&pool->lock);
 }
