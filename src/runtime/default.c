@@ -95,8 +95,10 @@ int weft_shutdown(int64_t deadline)
 		return WEFT_ETIMEDOUT;
 
 	pthread_mutex_lock(&lock);
-	/* Closed still: nobody else has ended it since the gate was empty. */
-	if (weft__gate_is_closed(&gate)) {
+	/* If it is not drained any more, somebody else has ended the runtime since,
+	 * and others have started a new one and closed that.  Roots enter with the
+	 * lock held: a drained gate stays so. */
+	if (weft__gate_is_drained(&gate)) {
 		if (runtime && wanted("WEFT_STATS"))
 			weft__stats_print(runtime, stderr);
 		weft_runtime_destroy(runtime);
