@@ -55,6 +55,8 @@
 #include "runtime/steal.h"
 #include "runtime/worker.h"
 
+enum { TRIM_EVERY = 4096 }; /* fiber switches */
+
 int weft__idle_init(struct weft__idle *idle, unsigned workers)
 {
 	unsigned words = (workers + 63) / 64;
@@ -159,6 +161,18 @@ static void beg(struct weft_runtime *rt)
 		weft__worker_starve(rt->workers[i]); /* O3 */
 }
 
+/* A worker that has been through many fibers gives back what they touched.  Not
+ * at every sleep: a trim takes up to 40 us, and somebody may be waking us. */
+static void trim_stacks(struct weft__worker *w)
+{
+	uint64_t switches = load_relaxed(&w->stats.switches);
+
+	if (switches - load_relaxed(&w->trimmed) < TRIM_EVERY)
+		return;
+	store_relaxed(&w->trimmed, switches);
+	weft__stack_cache_trim(&w->stacks);
+}
+
 void weft__idle_sleep(struct weft__worker *w)
 {
 	struct weft_runtime *rt = w->runtime;
@@ -176,8 +190,10 @@ void weft__idle_sleep(struct weft__worker *w)
 	if (stay && claim(idle, w->index))
 		return;
 	/* Asleep, or claimed by a waker whose notification is on its way (I2). */
-	if (!stay)
+	if (!stay) {
 		weft__count(&w->stats.parks);
+		trim_stacks(w);
+	}
 	weft__ec_wait(&w->ec, ticket);
 	store_relaxed(&w->searching, 1); /* the waker has counted us (I1) */
 }

@@ -26,6 +26,8 @@
  */
 #include "runtime/worker.h"
 
+#include <stdio.h>
+
 #include <weft/error.h>
 #include <weft/fork.h>
 
@@ -116,6 +118,16 @@ static void continue_job(struct weft__job *job)
 
 static void loop(void *arg);
 
+/* Nobody gets to see the error code of a suspension: say once what is in the way.
+ * The program goes on, with less to run side by side. */
+static void complain(void)
+{
+	static uint32_t said;
+
+	if (!exchange_acqrel(&said, 1))
+		fprintf(stderr, "weft: no stack for another fiber: %s\n", weft__stack_error());
+}
+
 int weft__suspend(weft__after_fn *after, void *arg)
 {
 	struct weft__worker *w = weft__worker_self();
@@ -123,6 +135,7 @@ int weft__suspend(weft__after_fn *after, void *arg)
 
 	if (!next) {
 		struct weft__job *job = weft__fifo_take(&w->ready);
+		complain();
 		if (!job)
 			return WEFT_ENOMEM;
 		next = fiber_of(job);

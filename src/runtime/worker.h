@@ -50,6 +50,7 @@ struct weft__worker {
 	void *after_arg;
 	uint64_t tick;	    /* jobs looked for */
 	uint64_t yields;    /* of weft_yield */
+	uint64_t trimmed;   /* switches at the last trim of the stacks */
 	uint32_t searching; /* 1: counted in idle.searching */
 	struct weft__region region;
 	uint64_t rounds; /* of stealing */
