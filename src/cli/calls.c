@@ -46,7 +46,7 @@ static bool drain(struct weft__lane *lane)
 	if (!lane->writing || !weft__run_write(lane->run, &whole, 1))
 		lane->gone = true;
 	out->used = 0;
-	lane->mark = 0;
+	lane->mark = out->data;
 	return !lane->gone;
 }
 
@@ -62,9 +62,11 @@ static int make_room(struct weft__lane *lane, size_t n)
 
 	if (out->used + n > OUT_MOST && !drain(lane))
 		return -1;
+	size_t marked = lane->mark ? (size_t)(lane->mark - out->data) : 0;
 	size_t least = out->capacity < OUT_FIRST ? OUT_FIRST : n;
 	if (!weft__buffer_reserve(out, n > least ? n : least))
 		return no_memory(lane);
+	lane->mark = out->data + marked;
 	return 0;
 }
 
@@ -123,7 +125,7 @@ static int call_fail(struct weft_job *job, const char *format, va_list values)
 	struct weft__lane *lane = lane_of(job);
 
 	vsnprintf(lane->why, sizeof lane->why, format, values);
-	lane->failed = true;
+	lane->failed = job->offset + 1;
 	return -1;
 }
 
@@ -159,7 +161,8 @@ void weft__lane_begin(struct weft__lane *lane, struct weft__part *part, bool may
 {
 	lane->part = part;
 	lane->may_emit = may_emit;
-	lane->failed = false;
+	lane->failed = 0;
+	lane->mark = NULL;
 	lane->job.state = part->state;
 	lane->job.input = part->slice.name;
 	lane->job.offset = part->slice.offset;
@@ -177,16 +180,11 @@ void weft__lane_end(struct weft__lane *lane)
 	weft__lane_release(lane);
 }
 
-size_t weft__lane_emitted(const struct weft__lane *lane)
-{
-	return lane->job.out ? (size_t)(lane->job.out - lane->part->out.data) : 0;
-}
-
 void weft__lane_drop(struct weft__lane *lane)
 {
-	sync_part(lane);
-	if (lane->part->out.used > lane->mark)
-		lane->part->out.used = lane->mark;
+	struct weft__buffer *out = &lane->part->out;
+
+	out->used = lane->mark ? (size_t)(lane->mark - out->data) : 0;
 	sync_job(lane);
 }
 
@@ -199,8 +197,7 @@ void weft__lane_release(struct weft__lane *lane)
 
 const char *weft__lane_why(struct weft__lane *lane, int rc)
 {
-	if (!lane->failed)
+	if (lane->failed != lane->job.offset + 1)
 		snprintf(lane->why, sizeof lane->why, "the job returned %d", rc);
-	lane->failed = false;
 	return lane->why;
 }

@@ -114,23 +114,9 @@ static bool too_short(struct weft__lane *lane, size_t length)
 	return record_failed(lane, why);
 }
 
-/* False when the part ends here. */
-static bool map_record(struct weft__lane *lane, const struct weft__cursor *c)
+/* map() returned `rc`.  False when the part ends here. */
+static bool map_failed(struct weft__lane *lane, int rc)
 {
-	const struct weft__options *o = lane->run->options;
-
-	lane->job.offset = lane->part->slice.offset + c->begin;
-	lane->mark = weft__lane_emitted(lane);
-	lane->failed = false;
-	if (c->length > o->max_record)
-		return too_long(lane);
-	if (o->record.kind == WEFT__RECORD_FIXED && c->length < o->record.length)
-		return too_short(lane, c->length);
-	int rc = lane->run->code->map(&lane->job, c->record, c->length);
-	if (rc == 0) {
-		lane->part->records++;
-		return true;
-	}
 	if (!lane->gone)
 		return record_failed(lane, weft__lane_why(lane, rc));
 	/* Without an output a record cannot but fail, and it is not to blame. */
@@ -138,21 +124,49 @@ static bool map_record(struct weft__lane *lane, const struct weft__cursor *c)
 	return false;
 }
 
-static bool is_cut(const struct weft__lane *lane)
+typedef bool next_fn(const struct weft__record_format *format, struct weft__cursor *c);
+
+/* The loop that all records go through.  Records may be a few bytes long: what is
+ * done for each is a few loads and stores. */
+static inline __attribute__((always_inline)) void map_each(struct weft__lane *lane,
+							   struct weft__cursor *c, next_fn *next)
 {
-	return lane->part->number > atomic_load_explicit(&lane->run->last, memory_order_relaxed);
+	const struct weft__options *o = lane->run->options;
+	int (*const function)(struct weft_job *, const char *, size_t) = lane->run->code->map;
+	const size_t most = o->max_record;
+	const size_t least = o->record.kind == WEFT__RECORD_FIXED ? o->record.length : 0;
+	const uint64_t number = lane->part->number;
+	const uint64_t base = lane->part->slice.offset;
+	const char *begin = lane->part->slice.begin;
+	bool going = true;
+
+	while (going && atomic_load_explicit(&lane->run->last, memory_order_relaxed) >= number &&
+	       next(&o->record, c)) {
+		lane->job.offset = base + (uint64_t)(c->begin - begin);
+		lane->mark = lane->job.out;
+		if (c->length > most || c->length < least) {
+			going = c->length > most ? too_long(lane) : too_short(lane, c->length);
+			continue;
+		}
+		int rc = function(&lane->job, c->record, c->length);
+		if (rc == 0)
+			lane->part->records++;
+		else
+			going = map_failed(lane, rc);
+	}
 }
 
 static void map_records(struct weft__lane *lane)
 {
-	struct weft__slice *slice = &lane->part->slice;
-	struct weft__cursor cursor;
+	const struct weft__record_format *format = &lane->run->options->record;
+	struct weft__cursor c;
 
-	weft__cursor_init(&cursor, slice->begin, slice->end, lane->scratch);
-	while (!is_cut(lane) && weft__record_next(&lane->run->options->record, &cursor))
-		if (!map_record(lane, &cursor))
-			break;
-	if (cursor.at < cursor.end)
+	weft__cursor_init(&c, lane->part->slice.begin, lane->part->slice.end, lane->scratch);
+	if (format->kind == WEFT__RECORD_BYTE)
+		map_each(lane, &c, weft__record_next_byte);
+	else
+		map_each(lane, &c, weft__record_next);
+	if (c.at < c.end)
 		lane->part->cut = true;
 }
 

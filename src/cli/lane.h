@@ -23,13 +23,13 @@ struct weft__lane {
 	struct weft_job job; /* first, so that the job leads here */
 	struct weft__run *run;
 	struct weft__part *part;
-	size_t mark;   /* where the output of this record begins in part->out */
-	bool may_emit; /* map, start and finish may */
-	bool writing;  /* holds the output, see weft__order_acquire_output() */
-	bool gone;     /* the output cannot be written any more */
-	bool failed;   /* weft_fail() was called; `why` tells with what */
-	char *scratch; /* for records of a fixed length */
-	char why[1024];
+	char *mark;	 /* where in part->out the output of this record begins */
+	bool may_emit;	 /* map, start and finish may */
+	bool writing;	 /* holds the output, see weft__order_acquire_output() */
+	bool gone;	 /* the output cannot be written any more */
+	char *scratch;	 /* for records of a fixed length */
+	uint64_t failed; /* where weft_fail() was called: job.offset + 1 */
+	char why[1024];	 /* and with what */
 };
 
 /* A task: the lane of one worker, from the first part that it gets to the last.
@@ -46,9 +46,7 @@ void weft__lane_init(struct weft__lane *lane, struct weft__run *run);
 void weft__lane_begin(struct weft__lane *lane, struct weft__part *part, bool may_emit);
 void weft__lane_end(struct weft__lane *lane);
 
-/* The bytes emitted that are still in the part's buffer; and taking back those
- * behind the mark. */
-size_t weft__lane_emitted(const struct weft__lane *lane);
+/* Takes back what has been emitted since the mark and is not written yet. */
 void weft__lane_drop(struct weft__lane *lane);
 
 /* Gives the output to others, if the lane holds it. */

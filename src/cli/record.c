@@ -174,31 +174,42 @@ size_t weft__record_cut(const struct weft__record_format *format, const char *da
 
 void weft__cursor_init(struct weft__cursor *c, char *begin, char *end, char *scratch)
 {
-	*c = (struct weft__cursor){ .at = begin, .end = end, .start = begin, .scratch = scratch };
+	*c = (struct weft__cursor){ .at = begin, .end = end, .window = begin, .scratch = scratch };
 }
 
-/* The record reaches from c->at to `stop`, the next one begins at `next`. */
-static bool found(struct weft__cursor *c, char *stop, char *next)
+/* The places where the first and the last byte of the separator are right. */
+static uint64_t candidates(const struct weft__record_format *f, const char *window)
 {
-	c->record = c->at;
-	c->length = (size_t)(stop - c->at);
-	c->begin = (size_t)(c->at - c->start);
-	c->at = next;
+	return weft__match(window, f->byte) &
+	       weft__match(window + f->length - 1, f->separator[f->length - 1]);
+}
+
+/* Goes on to the next window with a candidate in it; false near the end of the
+ * run, where a window and a separator do not fit any more. */
+static bool next_window(const struct weft__record_format *f, struct weft__cursor *c)
+{
+	while (c->mask == 0) {
+		if ((size_t)(c->end - c->window) < WEFT__MATCH_WIDTH + f->length)
+			return false;
+		c->mask = candidates(f, c->window);
+		c->window += WEFT__MATCH_WIDTH;
+	}
 	return true;
-}
-
-static bool find_byte(const struct weft__record_format *f, struct weft__cursor *c)
-{
-	char *stop = memchr(c->at, f->byte, (size_t)(c->end - c->at));
-
-	return stop ? found(c, stop, stop + 1) : found(c, c->end, c->end);
 }
 
 static bool find_string(const struct weft__record_format *f, struct weft__cursor *c)
 {
-	char *stop = memmem(c->at, (size_t)(c->end - c->at), f->separator, f->length);
-
-	return stop ? found(c, stop, stop + f->length) : found(c, c->end, c->end);
+	while (next_window(f, c)) {
+		char *stop = c->window - WEFT__MATCH_WIDTH + __builtin_ctzll(c->mask);
+		c->mask &= c->mask - 1;
+		/* What lies before c->at is part of the separator found last. */
+		if (stop >= c->at && !memcmp(stop, f->separator, f->length))
+			return weft__cursor_found(c, stop, stop + f->length);
+	}
+	char *from = c->window > c->at ? c->window : c->at;
+	char *stop = memmem(from, (size_t)(c->end - from), f->separator, f->length);
+	c->window = stop ? stop + f->length : c->end;
+	return weft__cursor_found(c, stop ? stop : c->end, c->window);
 }
 
 /* Lines are short, so memchr from newline to newline beats a search for two. */
@@ -211,11 +222,11 @@ static bool find_blank(struct weft__cursor *c)
 	for (char *p = c->at;; p++) {
 		p = memchr(p, '\n', (size_t)(c->end - p));
 		if (!p)
-			return found(c, c->end, c->end);
+			return weft__cursor_found(c, c->end, c->end);
 		if (p + 1 == c->end)
-			return found(c, p, c->end);
+			return weft__cursor_found(c, p, c->end);
 		if (p[1] == '\n')
-			return found(c, p, p + 2);
+			return weft__cursor_found(c, p, p + 2);
 	}
 }
 
@@ -224,7 +235,7 @@ static bool find_fixed(const struct weft__record_format *f, struct weft__cursor 
 	size_t left = (size_t)(c->end - c->at);
 	char *stop = c->at + (left < f->length ? left : f->length);
 
-	return found(c, stop, stop);
+	return weft__cursor_found(c, stop, stop);
 }
 
 /* Takes the next record off the run, and changes no byte of it. */
@@ -234,7 +245,7 @@ static bool find(const struct weft__record_format *format, struct weft__cursor *
 		return false;
 	switch (format->kind) {
 	case WEFT__RECORD_BYTE:
-		return find_byte(format, c);
+		return weft__record_find_byte(format, c);
 	case WEFT__RECORD_STRING:
 		return find_string(format, c);
 	case WEFT__RECORD_BLANK:

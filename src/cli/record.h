@@ -18,6 +18,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+
+#include "match.h"
 
 enum weft__record_kind {
 	WEFT__RECORD_BYTE,   /* ended by one byte: lines, nul */
@@ -39,9 +42,13 @@ struct weft__cursor {
 	char *at, *end;
 	char *record;  /* where the record is, followed by a NUL */
 	size_t length; /* under format->length for a FIXED record cut short by the end */
-	size_t begin;  /* bytes from the start of the run to the record */
-	char *start;   /* of the run */
+	char *begin;   /* where the record is in the run: for FIXED not the same */
 	char *scratch; /* format->length + 1 bytes, for FIXED only */
+
+	/* Private: looked at up to here, and where in the last 64 bytes of that a
+	 * separator may begin. */
+	char *window;
+	uint64_t mask;
 };
 
 /* The value of --record: lines, nul, blank-line, fixed:N, or a separator, in
@@ -63,9 +70,51 @@ void weft__cursor_init(struct weft__cursor *c, char *begin, char *end, char *scr
  * writable. */
 bool weft__record_next(const struct weft__record_format *format, struct weft__cursor *c);
 
+/* The same when it is known to be ended by one byte; inline for speed. */
+static inline bool weft__record_next_byte(const struct weft__record_format *format,
+					  struct weft__cursor *c);
+
 /* Where the run goes on after its first `most` records; *count = how many there
  * were, at most that many.  Changes no byte. */
 char *weft__record_skip(const struct weft__record_format *format, char *begin, char *end,
 			uint64_t most, uint64_t *count);
+
+/* The record reaches from c->at to `stop`, the next one begins at `next`. */
+static inline bool weft__cursor_found(struct weft__cursor *c, char *stop, char *next)
+{
+	c->record = c->begin = c->at;
+	c->length = (size_t)(stop - c->at);
+	c->at = next;
+	return true;
+}
+
+/* The last bytes of a run are looked at one by one: those behind it are not ours
+ * to read. */
+static inline bool weft__record_find_byte(const struct weft__record_format *f,
+					  struct weft__cursor *c)
+{
+	while (c->mask == 0) {
+		if (c->end - c->window < WEFT__MATCH_WIDTH) {
+			char *stop = memchr(c->window, f->byte, (size_t)(c->end - c->window));
+			c->window = stop ? stop + 1 : c->end;
+			return weft__cursor_found(c, stop ? stop : c->end, c->window);
+		}
+		c->mask = weft__match(c->window, f->byte);
+		c->window += WEFT__MATCH_WIDTH;
+	}
+	char *stop = c->window - WEFT__MATCH_WIDTH + __builtin_ctzll(c->mask);
+	c->mask &= c->mask - 1;
+	return weft__cursor_found(c, stop, stop + 1);
+}
+
+static inline bool weft__record_next_byte(const struct weft__record_format *format,
+					  struct weft__cursor *c)
+{
+	if (c->at == c->end)
+		return false;
+	weft__record_find_byte(format, c);
+	c->record[c->length] = '\0';
+	return true;
+}
 
 #endif
