@@ -23,21 +23,23 @@ static int fork_in_region(struct weft__worker *w, weft_fn *fa, void *a, weft_fn 
 	return weft__frame_fork(w, fa, a, fb, b);
 }
 
-/* The outermost fork: how long it takes is worth knowing next time. */
+/* The outermost fork: how long it takes is worth knowing next time, unless it is
+ * so short that asking would be felt. */
 static int region(struct weft__worker *w, weft_fn *fa, void *a, weft_fn *fb, void *b)
 {
 	const void *key = (const void *)(uintptr_t)fb;
 	double expected = (double)weft__region_duration(w, key);
-	bool measured = !weft__region_is_short(w, key, expected);
+	int rc;
 
 	weft__region_enter(w, expected);
-	uint64_t began = measured ? weft__ticks() : 0;
-	int rc = fork_in_region(w, fa, a, fb, b);
-	uint64_t took = measured ? weft__ticks() - began : 0;
-
+	if (weft__region_is_short(w, key, expected)) {
+		rc = weft__frame_in_turn(fa, a, fb, b);
+	} else {
+		uint64_t began = weft__ticks();
+		rc = fork_in_region(w, fa, a, fb, b);
+		weft__region_learn_duration(key, weft__ticks() - began);
+	}
 	weft__region_leave();
-	if (measured)
-		weft__region_learn_duration(key, took);
 	return rc;
 }
 

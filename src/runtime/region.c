@@ -65,12 +65,13 @@ WEFT__OF_THREAD bool weft__region_is_short(struct weft__worker *w, const void *k
 WEFT__OF_THREAD bool weft__region_enter(struct weft__worker *w, double expected)
 {
 	struct weft__region *r = &w->region;
-	double us = expected / (double)w->runtime->ticks_per_us;
+	double us = (double)w->runtime->ticks_per_us;
+	bool old = expected == 0 || expected > WEFT__WAKE_US * us;
 
 	if (r->state != WEFT__REGION_NONE)
 		return false;
-	r->state = us == 0 || us > WEFT__WAKE_US ? WEFT__REGION_OLD : WEFT__REGION_YOUNG;
-	r->shared = us > WEFT__SHARE_US;
+	r->state = old ? WEFT__REGION_OLD : WEFT__REGION_YOUNG;
+	r->shared = expected > WEFT__SHARE_US * us;
 	r->forks = 0;
 	r->began = 0;
 	return true;
