@@ -19,6 +19,8 @@
  * O(n log n) for every input, O(n) for one that is sorted or strictly
  * descending.  A `less` that contradicts itself gets the same elements in some
  * order: none is lost or doubled, and nothing outside of the array is touched.
+ * The result depends on the array and on `less` alone, not on the number of
+ * workers: also where equal elements end up.
  *
  *   threads    anywhere; in parallel inside a task, serially outside.  `less`
  *              may run on several workers at once, on elements that lie in the
