@@ -3,7 +3,7 @@
 #
 #   build   the library, the command, its manual page
 #   test    the tests, in all builds
-#   cross   what the tests of aarch64 need elsewhere; without it they are skipped
+#   extra   what some tests need and skip without: debuggers, the other architecture
 #   bench   the peers that the benchmarks measure weft against
 #
 # Says what it installs and why before it does; installs nothing when all are
@@ -33,8 +33,10 @@ list() {
 			bats              tests of the command
 		END
 		;;
-	cross)
+	extra)
 		cat <<-'END'
+			gdb                      shows whether debuggers see through a fiber
+			valgrind                 shows whether it does
 			gcc-aarch64-linux-gnu    a compiler for the other architecture
 			libc6-dev-arm64-cross    its C library
 			qemu-user-static         runs what it compiles
@@ -49,7 +51,7 @@ list() {
 		END
 		;;
 	*)
-		echo "packages.sh: there is no set '$1'; there are build, test, cross, bench" >&2
+		echo "packages.sh: there is no set '$1'; there are build, test, extra, bench" >&2
 		exit 2
 		;;
 	esac
