@@ -45,7 +45,9 @@ enum {
 
 __thread unsigned char weft_hungry_byte;
 
-static __thread struct weft__worker *self;
+/* As the byte: 9 bytes of the room for initial-exec that the C library keeps free
+ * for libraries loaded late; no call to find them. */
+static __thread struct weft__worker *self __attribute__((tls_model("initial-exec")));
 
 __attribute__((noinline)) WEFT__OF_THREAD struct weft__worker *weft__worker_self(void)
 {
