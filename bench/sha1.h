@@ -56,8 +56,9 @@ static inline void sha1_rounds(uint32_t *v, uint32_t *w)
 }
 
 /* `message` is n <= SHA1_MESSAGE_MAX words, as big-endian bytes would give
- * them; so is `hash`, which may be where the message was. */
-static inline void sha1(uint32_t *hash, const uint32_t *message, int n)
+ * them; so is `hash`, which may be where the message was.  Never inlined, which
+ * compilers would do for some callers and not for others. */
+static __attribute__((noinline)) void sha1(uint32_t *hash, const uint32_t *message, int n)
 {
 	uint32_t w[SHA1_BLOCK] = { 0 };
 	uint32_t h[SHA1_WORDS] = { 0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0 };

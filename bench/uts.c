@@ -6,8 +6,8 @@
  * tiny, so that a thief seldom finds much to take.  What a tree must have in nodes
  * and depth is known from its authors (uts.h).
  *
- * "weft N" looks at the byte before each child, and offers half of the children
- * left when somebody is hungry; "both N" halves the children by weft_both in
+ * "weft N" looks at the byte once a node, and offers half of the children left when
+ * somebody is hungry; "both N" halves the children by weft_both in
  * any case.
  */
 #include "uts.h"
@@ -70,12 +70,22 @@ static struct uts_tally part_offered(const struct uts_tree *tree, const struct u
 	return uts_add(l.out, r.out);
 }
 
+/* Quiet: the serial loop. */
 static struct uts_tally node_tally(const struct uts_tree *tree, const struct uts_node *node)
 {
-	struct uts_tally self = { 1, node->depth };
-	return uts_add(self, part_tally(tree, node, 0, node->children));
+	struct uts_tally t = { 1, node->depth };
+	struct uts_node child;
+
+	if (weft_hungry() && node->children > 1)
+		return uts_add(t, part_tally(tree, node, 0, node->children));
+	for (int i = 0; i < node->children; i++) {
+		uts_child(tree, node, i, &child);
+		t = uts_add(t, node_tally(tree, &child));
+	}
+	return t;
 }
 
+/* Wanted: with a look before each child, for there may be much left. */
 static struct uts_tally part_tally(const struct uts_tree *tree, const struct uts_node *node,
 				   int from, int to)
 {
@@ -97,7 +107,7 @@ static int by_value(void *arg)
 	struct uts_node root;
 
 	uts_root(&u->tree, &root);
-	u->out = node_tally(&u->tree, &root);
+	u->out = uts_add((struct uts_tally){ 1, 0 }, part_tally(&u->tree, &root, 0, root.children));
 	return 0;
 }
 
