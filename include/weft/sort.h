@@ -25,7 +25,7 @@
  *   threads    anywhere; in parallel inside a task, serially outside.  `less`
  *              may run on several workers at once, on elements that lie in the
  *              array or in memory of the sort.
- *   memory     4 KiB of stack and some; a stable sort of more than 32 elements
+ *   memory     some 10 KiB of stack; a stable sort of more than 32 elements
  *              also a buffer as large as the array.  Elements of more than
  *              WEFT_SORT_WIDE bytes are sorted through pointers, 8 bytes for
  *              each (stable: 16), and then moved once.
