@@ -69,6 +69,6 @@ cmp -s "$work/counts" "$work/counts.1" || { echo "the results differ" >&2; exit 
 say "1 worker and $all workers, same result"
 awk -v one="$one" -v many="$many" -v all="$all" -v mb="$size_mb" 'BEGIN {
 	printf "1 worker    %6.2f s  %7.0f MB/s\n", one, mb / one
-	printf "%d workers   %6.2f s  %7.0f MB/s\n", all, mb / many
+	printf "%d workers   %6.2f s  %7.0f MB/s\n", all, many, mb / many
 	printf "speed-up    %6.2f\n", one / many
 }'
