@@ -41,6 +41,7 @@ enum {
 struct shared {
 	const struct weft__loop *loop;
 	uint64_t chunk_ticks; /* what a chunk should take */
+	uint64_t share_cost;  /* of a piece that is worth handing over */
 	uint64_t item_cost;   /* latest measure, 0: none */
 	uint32_t stop;	      /* some piece failed */
 };
@@ -95,13 +96,22 @@ static bool items_are_long(const struct shared *s)
 
 /* --- a piece ----------------------------------------------------------- */
 
-static bool may_split(struct weft__worker *w, const struct piece *p)
+/* Both halves are worth handing over, as far as is known. */
+static bool is_divisible(const struct piece *p)
 {
 	size_t left = p->end - p->begin;
+	uint64_t cost = load_relaxed(&p->shared->item_cost);
 
-	if (left < 2 || left / 2 < p->shared->loop->grain || w->runtime->worker_count == 1)
+	if (left < 2 || left / 2 < p->shared->loop->grain)
 		return false;
-	return (weft_hungry() || items_are_long(p->shared)) && weft__region_offers(w);
+	return cost == 0 || (double)left * (double)cost > 2.0 * (double)p->shared->share_cost;
+}
+
+static bool may_split(struct weft__worker *w, const struct piece *p)
+{
+	if (!weft_hungry() && !items_are_long(p->shared))
+		return false;
+	return w->runtime->worker_count > 1 && is_divisible(p) && weft__region_offers(w);
 }
 
 static int run_chunk(struct piece *p, size_t *chunk)
@@ -163,6 +173,7 @@ static int run_on_worker(struct weft__worker *w, const struct weft__loop *loop, 
 	struct shared s = {
 		.loop = loop,
 		.chunk_ticks = WEFT__CHUNK_US * w->runtime->ticks_per_us,
+		.share_cost = WEFT__SHARE_US * w->runtime->ticks_per_us * WEFT__COST_UNIT,
 		.item_cost = cost,
 	};
 	bool outermost = weft__region_enter(w, expected);

@@ -35,7 +35,7 @@ enum weft__region_state {
 enum {
 	WEFT__SHARE_US = 2,  /* shorter regions are not offered at all */
 	WEFT__RIPEN_US = 20, /* a young region this long is old */
-	WEFT__WAKE_US = 50,  /* regions known to last this long are born old */
+	WEFT__WAKE_US = 80,  /* regions known to last this long are born old */
 	WEFT__CHUNK_US = 10, /* what a chunk of a loop should take */
 };
 
