@@ -22,7 +22,7 @@ enum weft__exit {
 int weft__map_main(int argc, char **argv);
 int weft__info_main(int argc, char **argv);
 
-/* Prints the help of a subcommand on standard output. */
+/* Print the help of a subcommand on standard output, and may end the process. */
 void weft__map_help(void);
 void weft__info_help(void);
 

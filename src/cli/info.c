@@ -267,12 +267,12 @@ int weft__info_main(int argc, char **argv)
 	else
 		print_text(&info);
 	fini(&info);
-	return fflush(stdout) ? WEFT__EXIT_OUTPUT : WEFT__EXIT_OK;
+	return WEFT__EXIT_OK;
 }
 
 void weft__info_help(void)
 {
-	char name[] = "weft info";
+	char name[] = "weft info", help[] = "--help";
 
-	argp_help(&argp, stdout, ARGP_HELP_STD_HELP & ~(unsigned)ARGP_HELP_EXIT_OK, name);
+	weft__info_main(2, (char *[]){ name, help, NULL });
 }

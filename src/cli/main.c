@@ -3,6 +3,7 @@
  * main.c - `weft`: which subcommand
  */
 #include <argp.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -104,9 +105,20 @@ static int run(int argc, char **argv)
 	return unknown(argv[0]);
 }
 
+/* What help and info print goes through stdio, which tells of a full disk only
+ * here. */
+static void check_stdout(void)
+{
+	if (fflush(stdout)) {
+		weft__say("standard output: %s", strerror(errno));
+		_exit(WEFT__EXIT_OUTPUT);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	fill_descriptors();
+	atexit(check_stdout);
 	argp_err_exit_status = WEFT__EXIT_USAGE;
 	argp_program_version = "weft " WEFT_VERSION;
 	return run(argc - 1, argv + 1);

@@ -289,7 +289,8 @@ void weft__options_fini(struct weft__options *options)
 
 void weft__map_help(void)
 {
-	char name[] = "weft map";
+	char name[] = "weft map", help[] = "--help";
+	struct weft__options options;
 
-	argp_help(&argp, stdout, ARGP_HELP_STD_HELP & ~(unsigned)ARGP_HELP_EXIT_OK, name);
+	weft__options_parse(&options, 2, (char *[]){ name, help, NULL });
 }

@@ -56,7 +56,7 @@ load support
 	for order in --record=lines --unordered; do
 		"$WEFT" map -j 4 --json --on-error skip $order never.c in 2>err && false
 		tail -1 err >summary
-		[ "$(sed -n 's/.*"memory_peak": \([0-9]*\),.*/\1/p' summary)" -lt 400000000 ]
+		memory 400000000
 		head -n -1 err | perl -ne '/record (\d+) \(byte (\d+)\)/ && $1 == $. && $2 == $. - 1
 			or die "line $.: $_"; END { die if $. != 1000000 }'
 	done

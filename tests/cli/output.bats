@@ -2,23 +2,6 @@
 # The output: its order, its file, its bounds, its ends.
 load support
 
-# memory LIMIT: the last run, with --json, held at most so many bytes
-memory() {
-	local peak
-	peak=$(sed -n 's/.*"memory_peak": \([0-9]*\),.*/\1/p' summary)
-	echo "peak: $peak"
-	[ "$peak" -gt 0 ] && [ "$peak" -lt "$1" ]
-}
-
-# Sanitizers need memory of their own.
-limit() {
-	if [ -n "$WEFT_SANITIZE" ]; then
-		echo 4000000000
-	else
-		echo "$1"
-	fi
-}
-
 # Record N puts out N lines of 100 bytes.
 job_many() {
 	cat >many.c <<-'END'
@@ -115,7 +98,7 @@ many() {
 	printf '%s\n' 3000000 1 2000000 1 >in
 	"$WEFT" map --json -j 4 many.c in 2>summary | many_sum >out
 	grep -q '"bytes_out": 500000200,' summary
-	memory "$(limit 150000000)"
+	memory 150000000
 }
 
 # Reads all there is to read.
@@ -127,7 +110,7 @@ many_sum() {
 	job_copy
 	"$WEFT" map --json -j 4 copy.c <(yes 0123456789 | head -c 297000000) 2>summary | cksum >out
 	grep -q '"bytes_in": 297000000,' summary
-	memory "$(limit 150000000)"
+	memory 150000000
 }
 
 @test "memory is bounded, however slow the reader of the output" {
@@ -145,7 +128,7 @@ many_sum() {
 	grep VmHWM /proc/$weft/status
 	cat <&7 | wc -c | grep -q '^396000000$'
 	wait $weft
-	memory "$(limit 250000000)"
+	memory 250000000
 }
 
 @test "a closed pipe ends the run quietly" {

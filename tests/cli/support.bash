@@ -45,6 +45,16 @@ put() {
 	fi
 }
 
+# memory LIMIT: the run whose --json is in the file `summary` held at most so many
+# bytes.  Sanitizers need memory of their own.
+memory() {
+	local peak
+	peak=$(sed -n 's/.*"memory_peak": \([0-9]*\),.*/\1/p' summary)
+	echo "memory: $peak bytes at most"
+	[ "$peak" -gt 0 ]
+	[ -n "$WEFT_SANITIZE" ] || [ "$peak" -lt "$1" ]
+}
+
 # Puts every record out as <record>, with NULs as they are.
 job_brackets() {
 	cat >brackets.c <<-'END'
