@@ -28,12 +28,14 @@ function(weft_flags target)
   target_compile_definitions(${target} PRIVATE _GNU_SOURCE)
   target_compile_options(
     ${target}
-    PRIVATE "$<$<COMPILE_LANGUAGE:C>:${WEFT_WARNINGS_C}>" "$<$<COMPILE_LANGUAGE:CXX>:${WEFT_WARNINGS}>"
+    PRIVATE "$<$<COMPILE_LANGUAGE:C>:${WEFT_WARNINGS_C}>"
+            "$<$<COMPILE_LANGUAGE:CXX>:${WEFT_WARNINGS}>"
             $<$<BOOL:${WEFT_WERROR}>:-Werror>
   )
   if(WEFT_SANITIZE)
     target_compile_options(
-      ${target} PRIVATE -fsanitize=${WEFT_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer
+      ${target} PRIVATE -fsanitize=${WEFT_SANITIZE} -fno-sanitize-recover=all
+                        -fno-omit-frame-pointer
     )
     target_link_options(${target} PRIVATE -fsanitize=${WEFT_SANITIZE})
   elseif(WEFT_HARDEN)

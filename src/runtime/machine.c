@@ -143,7 +143,7 @@ void weft__topology_display(FILE *out)
 		fprintf(out, "weft: quota of %.2f CPUs, from %s\n", m.quota, m.quota_file);
 	else
 		fprintf(out, "weft: no CPU quota\n");
-	fprintf(out, "weft: %u workers, from %s\n", m.workers, m.workers_from);
-	fprintf(out, "weft: stacks of %zu bytes, from %s, guarded by %s\n", m.stack_size,
-		m.stack_from, m.guard_pages ? "MADV_GUARD_INSTALL" : "mprotect");
+	fprintf(out, "weft: %u workers unless configured, from %s\n", m.workers, m.workers_from);
+	fprintf(out, "weft: stacks of %zu bytes unless configured, from %s, guarded by %s\n",
+		m.stack_size, m.stack_from, m.guard_pages ? "MADV_GUARD_INSTALL" : "mprotect");
 }
