@@ -28,6 +28,14 @@ load support
 	done
 }
 
+@test "the manual page names every option that help names" {
+	"$WEFT" help map | grep -o -e '--[a-z-]*' | sort -u | grep -v -e '--help' -e '--usage' >options
+	[ "$(wc -l <options)" -ge 12 ]
+	while read -r option; do
+		grep -q -e "\*$option\*" "$BATS_TEST_DIRNAME/../../doc/weft.1.scd"
+	done <options
+}
+
 @test "weft map --help prints the same" {
 	run --separate-stderr "$WEFT" help map
 	expected=$output
