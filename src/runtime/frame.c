@@ -144,6 +144,9 @@ static int join(struct weft__frame *f)
 		return WEFT_ESHUTDOWN;
 	weft__count(&weft__worker_self()->stats.shared);
 	wait_done(f);
+	/* A fiber that resumes has no region; this one is inside of an old one, which
+	 * its outermost fork, or the end of its job, will end. */
+	store_relaxed(&weft__worker_self()->region.state, WEFT__REGION_OLD);
 	return f->rc;
 }
 

@@ -280,7 +280,7 @@ static int call(void *item, void *arg)
 int weft_all_opt(const struct weft_call *calls, size_t n, const struct weft_for_opts *opts)
 {
 	struct each each = { (char *)(uintptr_t)calls, sizeof *calls, call, NULL };
-	struct weft__loop loop = { each_piece, &each, calls, 0 };
+	struct weft__loop loop = { each_piece, &each, NULL, 0 };
 	size_t failed;
 
 	if (!weft__loop_opts_ok(opts) || (n && !calls))
@@ -288,6 +288,8 @@ int weft_all_opt(const struct weft_call *calls, size_t n, const struct weft_for_
 	for (size_t i = 0; i < n; i++)
 		if (!calls[i].fn)
 			return WEFT_EINVAL;
+	if (n)
+		loop.key = key_of((void (*)(void))calls[0].fn);
 	int rc = weft__loop_run(&loop, 0, n, &failed);
 	weft__loop_blame(opts, rc, failed);
 	return rc;

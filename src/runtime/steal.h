@@ -16,7 +16,7 @@ struct weft_runtime;
 
 /* Tasks in a deque at which its owner stops offering, and under which somebody
  * is hungry.  Tuned on bench/fib.c, bench/uts.c. */
-enum { WEFT__HI = 8, WEFT__LO = 2 };
+enum { WEFT__HI = 4, WEFT__LO = 1 };
 
 /* Asks the owner for work: its next fork will be offered.  Looks before it
  * writes, since the byte lies in a cache line that the owner reads all the
