@@ -241,10 +241,21 @@ static size_t target(const struct weft__input *in)
 	return share < WEFT__BLOCK_SIZE ? (size_t)share : WEFT__BLOCK_SIZE;
 }
 
-static bool is_too_long(const struct weft__input *in, size_t n)
+/* Empty lines in front of a stanza are not part of it. */
+static void skip_empty_lines(struct weft__input *in)
+{
+	while (in->at < in->filled && in->block->bytes[in->at] == '\n')
+		advance(in, 1);
+}
+
+/* The record in front has no end in the bytes at hand: are these too many? */
+static bool is_too_long(struct weft__input *in)
 {
 	const struct weft__record_format *format = in->config.format;
 
+	if (format->kind == WEFT__RECORD_BLANK)
+		skip_empty_lines(in);
+	size_t n = in->filled - in->at;
 	return format->kind != WEFT__RECORD_FIXED && n > in->config.max_record &&
 	       n - in->config.max_record > format->length;
 }
@@ -277,14 +288,16 @@ static int find_slice(struct weft__input *in, size_t *length)
 	size_t want = target(in), scanned = 0;
 
 	for (;;) {
-		size_t n = in->filled - in->at;
+		size_t n = in->filled - in->at, at = in->at;
 
 		*length = try_slice(in, want, &scanned);
 		if (*length > 0 || in->eof)
 			return 1;
-		in->dropping = is_too_long(in, n);
+		in->dropping = n >= want && is_too_long(in);
 		if (in->dropping)
 			return 1;
+		if (in->at != at)
+			scanned = 0;
 		int rc = fill(in, n < want ? want : n + 1);
 		if (rc <= 0)
 			return rc;

@@ -32,7 +32,7 @@ load support
 	"$WEFT" help map | grep -o -e '--[a-z-]*' | sort -u | grep -v -e '--help' -e '--usage' >options
 	[ "$(wc -l <options)" -ge 12 ]
 	while read -r option; do
-		grep -q -e "\*$option\*" "$BATS_TEST_DIRNAME/../../doc/weft.1.scd"
+		grep -q -w -e "$option" "$BATS_TEST_DIRNAME/../../doc/weft.1.scd"
 	done <options
 }
 
