@@ -144,6 +144,8 @@ static void retire(struct weft__order *order, struct weft__part *part)
 	}
 	weft__buffer_fini(&part->out);
 	weft__buffer_fini(&part->notes);
+	free(part->state); /* behind the cut: nobody has merged it */
+	part->state = NULL;
 }
 
 /* With the lock held, which is given up while the parts are delivered. */

@@ -503,3 +503,49 @@ times_compiled() {
 		put $'4999950000\n19999900000\n44999850000\n79999800000'
 	done
 }
+
+@test "the state of a part behind the one that ends the run is freed" {
+	# A leak is AddressSanitizer's to see.
+	cat >behind.c <<-'END'
+		#include <sched.h>
+		#include <stdatomic.h>
+		#include <weft/job.h>
+
+		struct count {
+			long records;
+		};
+		WEFT_STATE(struct count);
+
+		static atomic_bool behind;
+
+		int map(struct weft_job *job, const char *record, size_t length)
+		{
+			(void)length;
+			if (record[0] == 'b') {
+				atomic_store(&behind, 1);
+				return 0;
+			}
+			while (!atomic_load(&behind))
+				sched_yield();
+			return weft_fail(job, "fails after the part behind it was mapped");
+		}
+
+		int merge(struct weft_job *job, struct count *total, struct count *part)
+		{
+			(void)job;
+			total->records += part->records;
+			return 0;
+		}
+
+		int finish(struct weft_job *job, struct count *total)
+		{
+			(void)job;
+			(void)total;
+			return 0;
+		}
+	END
+	echo a >a
+	echo b >b
+	map -j 2 behind.c a b
+	exited 1 "weft: a: record 1 (byte 0): fails after the part behind it was mapped"
+}
