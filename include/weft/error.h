@@ -30,6 +30,13 @@ enum weft_error {
 	WEFT_ETIMEDOUT = -ETIMEDOUT, /* your own deadline passed */
 	WEFT_ECANCELED = -ECANCELED, /* cancelled: it did not happen */
 	WEFT_ESHUTDOWN = -ESHUTDOWN, /* the runtime is shut down, or this is a forked child */
+	WEFT_EBUSY = -EBUSY,         /* somebody else is using it */
+
+	/* weft's own */
+	WEFT_ECLOSED = -5000,  /* closed: nothing more goes in or comes out */
+	WEFT_EBROKEN = -5001,  /* unusable: its owner ended, or it was aborted */
+	WEFT_ENOTASK = -5002,  /* needs a task, and the caller is none */
+	WEFT_ECRASHED = -5003, /* the process that did it died */
 };
 
 /* One short sentence for a code of this header or any negated errno, without

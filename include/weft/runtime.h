@@ -27,6 +27,7 @@
 #include <stdio.h>
 
 #include <weft/base.h>
+#include <weft/time.h>
 
 WEFT_BEGIN_DECLS
 
@@ -34,10 +35,40 @@ struct weft_runtime;
 
 /* 0 in a field means: take it from the environment (WEFT_NUM_THREADS,
  * WEFT_STACK_SIZE), or else from what the machine has. */
+enum weft_clock {
+	WEFT_CLOCK_DEFAULT, /* the real one */
+	WEFT_CLOCK_REAL,    /* CLOCK_MONOTONIC */
+	WEFT_CLOCK_VIRTUAL, /* stands still while anything runs; when all wait and nothing
+	                     * outside is pending it jumps to the next deadline */
+};
+
+enum weft_on_deadlock {
+	WEFT_DEADLOCK_DEFAULT, /* FAIL with a virtual clock, IGNORE with the real one, since
+	                        * another thread may be about to help */
+	WEFT_DEADLOCK_IGNORE,
+	WEFT_DEADLOCK_REPORT, /* say who waits for what, on the standard error */
+	WEFT_DEADLOCK_FAIL,   /* and cancel everything; run_sync returns WEFT_EDEADLK */
+};
+
 struct weft_config {
 	size_t size;       /* sizeof(struct weft_config) */
 	unsigned workers;  /* worker threads, 1 .. 4096 */
 	size_t stack_size; /* bytes of address space per fiber, 16 KiB .. 1 GiB */
+
+	enum weft_clock clock;
+	enum weft_on_deadlock on_deadlock;
+	uint64_t seed; /* not 0: what is ready runs in an order drawn from this */
+
+	/* Of calls that do not say (.timeout = 0, .limit = 0 and so on). */
+	int64_t default_timeout;          /* race, gather, map ..., run_sync; first: none */
+	int64_t shield_limit;             /* weft_shield; first: 10 s */
+	unsigned default_pool_size;       /* limit of weft_map; first: workers */
+	unsigned default_thread_workers;  /* threads for blocking calls; first: 512 */
+	unsigned default_process_workers; /* first: workers */
+
+	int64_t stall_warn; /* a task that ignores its cancel for so long is reported; first: 1 s */
+	int64_t block_warn; /* a task that holds its worker for so long while others wait is;
+	                     * first: 100 ms */
 };
 
 /* Settings of the default runtime; they apply when it next starts.  EINVAL for
@@ -59,9 +90,6 @@ WEFT_API int weft_run_sync(weft_fn *fn, void *arg);
  * refusing new ones, and shutdown may be called again.  WEFT_EDEADLK from
  * inside a task. */
 WEFT_API int weft_shutdown(int64_t deadline);
-
-/* A point in time that never comes. */
-#define WEFT_NEVER INT64_MAX
 
 /* Runtimes of your own, beside the default one: for tests, or to keep two
  * kinds of work apart.  NULL means all defaults. */

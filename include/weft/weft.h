@@ -9,8 +9,12 @@
 #include <weft/error.h>
 #include <weft/fork.h>
 #include <weft/info.h>
+#include <weft/local.h>
 #include <weft/runtime.h>
+#include <weft/scope.h>
 #include <weft/sort.h>
+#include <weft/task.h>
+#include <weft/time.h>
 #include <weft/version.h>
 
 #endif

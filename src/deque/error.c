@@ -33,6 +33,16 @@ static const char *own_words(int rc)
 		return "cancelled: it did not happen";
 	case WEFT_ESHUTDOWN:
 		return "the runtime is shut down, or this is a forked child";
+	case WEFT_EBUSY:
+		return "somebody else is using it";
+	case WEFT_ECLOSED:
+		return "closed: nothing more goes in or comes out";
+	case WEFT_EBROKEN:
+		return "broken: its owner ended, or it was aborted";
+	case WEFT_ENOTASK:
+		return "only a task can do this, and the caller is none";
+	case WEFT_ECRASHED:
+		return "the process that did it died";
 	default:
 		return NULL;
 	}

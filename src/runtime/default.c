@@ -53,7 +53,10 @@ static int start(void)
 	if (runtime)
 		return 0;
 	pthread_once(&once, first_start);
-	return weft_runtime_create_opt(&runtime, &config);
+	int rc = weft_runtime_create_opt(&runtime, &config);
+	if (rc == 0)
+		runtime->roots = &gate;
+	return rc;
 }
 
 static int enter(struct weft_runtime **rt)
@@ -91,6 +94,11 @@ int weft_shutdown(int64_t deadline)
 		return WEFT_EDEADLK;
 	if (weft__forked())
 		return WEFT_ESHUTDOWN;
+	weft__gate_close(&gate);
+	pthread_mutex_lock(&lock);
+	if (runtime)
+		weft__hooks.cancel(runtime);
+	pthread_mutex_unlock(&lock);
 	if (!weft__gate_drain(&gate, deadline))
 		return WEFT_ETIMEDOUT;
 

@@ -23,13 +23,17 @@
 #include "runtime/stack.h"
 #include "runtime/switch.h"
 
+struct weft__strand;
+
 struct weft__fiber {
 	struct weft__stack stack; /* its sp leads to a struct weft__switch_frame */
 
 	/* The scheduler's, to use as it likes. */
 	struct weft__job job;
-	void *owner;
-	const char *name; /* for messages; NULL after get */
+	struct weft__strand *strand; /* that runs on it */
+	const char *name;	     /* for messages; NULL after get */
+	const char *wait_what;	     /* what it waits for, for reports; NULL: nothing */
+	const void *wait_on;
 };
 
 static_assert(sizeof(struct weft__fiber) <= WEFT__STACK_HEAD, "the head of a stack is too small");
@@ -45,6 +49,7 @@ static inline struct weft__fiber *weft__fiber_get(struct weft__stack_cache *cach
 	if (WEFT_UNLIKELY(!fiber))
 		return NULL;
 	fiber->name = NULL;
+	fiber->wait_what = NULL;
 	fiber->stack.sp = weft__switch_prepare(fiber, entry, arg);
 	weft__sanitize_get(&fiber->stack.sanitizer);
 	return fiber;

@@ -47,8 +47,15 @@ int weft_both_offered(weft_fn *fa, void *a, weft_fn *fb, void *b)
 {
 	struct weft__worker *w = weft__worker_self();
 
-	if (!w || w->runtime->worker_count == 1)
+	if (!w)
 		return weft__frame_in_turn(fa, a, fb, b);
+	/* A cancel sets the byte: it is seen here, and costs the quiet path nothing. */
+	if (WEFT_UNLIKELY(weft__strand_check(weft__worker_fiber(w)->strand) != 0))
+		return WEFT_ECANCELED;
+	if (w->runtime->worker_count == 1) {
+		store_relaxed(w->hungry, 0);
+		return weft__frame_in_turn(fa, a, fb, b);
+	}
 	if (load_relaxed(&w->region.state) == WEFT__REGION_NONE)
 		return region(w, fa, a, fb, b);
 	return fork_in_region(w, fa, a, fb, b);

@@ -46,11 +46,27 @@
 
 #define DONE ((uintptr_t)1)
 
+/* Runs fn as a strand of its own, in what its forker runs in. */
+static int run_strand(struct weft__frame *f)
+{
+	struct weft__worker *w = weft__worker_self();
+	struct weft__fiber *fiber = weft__worker_fiber(w);
+	struct weft__strand *outer = fiber->strand;
+	struct weft__strand s;
+
+	weft__strand_init(&s, w->runtime, &f->in);
+	fiber->strand = &s;
+	int rc = f->fn(f->arg);
+	weft__strand_end(&s);
+	fiber->strand = outer;
+	return rc;
+}
+
 /* Runs fn and finishes the frame; the fiber that waits for it, or NULL. */
 static struct weft__fiber *finish(struct weft__frame *f)
 {
 	weft__tsan_acquire(f);
-	f->rc = f->fn(f->arg);
+	f->rc = run_strand(f);
 	return (struct weft__fiber *)exchange_acqrel(&f->state, DONE); /* O1, O2, I3 */
 }
 
@@ -70,6 +86,7 @@ static bool offer(struct weft__worker *w, struct weft__frame *f, weft_fn *fn, vo
 	store_relaxed(&f->job.run, run_frame);
 	f->fn = fn;
 	f->arg = arg;
+	f->in = weft__strand_self()->in;
 	f->state = 0;
 	weft__tsan_release(f);
 	if (WEFT_UNLIKELY(weft__deque_push(&w->deque, &f->job) != 0))

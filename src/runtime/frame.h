@@ -17,6 +17,7 @@
 #include <weft/base.h>
 
 #include "deque/job.h"
+#include "runtime/strand.h"
 
 struct weft__worker;
 
@@ -24,6 +25,7 @@ struct weft__frame {
 	struct weft__job job;
 	weft_fn *fn;
 	void *arg;
+	struct weft__ambient in; /* what the forker ran in */
 	uintptr_t state;
 	int rc; /* of fn, once DONE */
 };

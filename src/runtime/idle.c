@@ -126,6 +126,11 @@ void weft__idle_notify_all(struct weft_runtime *rt)
 		continue;
 }
 
+bool weft__idle_all_asleep(const struct weft_runtime *rt)
+{
+	return load_acquire(&rt->idle.sleeping) == rt->worker_count;
+}
+
 bool weft__idle_search(struct weft__worker *w)
 {
 	struct weft__idle *idle = &w->runtime->idle;
@@ -193,6 +198,8 @@ void weft__idle_sleep(struct weft__worker *w)
 	if (!stay) {
 		weft__count(&w->stats.parks);
 		trim_stacks(w);
+		if (load_relaxed(&rt->watch_quiet) && weft__idle_all_asleep(rt))
+			weft__hooks.quiet(rt);
 	}
 	weft__ec_wait(&w->ec, ticket);
 	store_relaxed(&w->searching, 1); /* the waker has counted us (I1) */

@@ -44,6 +44,9 @@ void weft__idle_found(struct weft__worker *w);
  * work after all or the runtime stops.  The caller looks for work again. */
 void weft__idle_sleep(struct weft__worker *w);
 
+/* No worker is awake, or each that is has yet to look for work. */
+bool weft__idle_all_asleep(const struct weft_runtime *rt);
+
 /* Some worker is awake and looking: a hint. */
 static inline bool weft__idle_searching(const struct weft__idle *idle)
 {

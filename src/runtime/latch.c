@@ -71,13 +71,20 @@ void weft__gate_leave(struct weft__gate *gate)
 		futex_wake(&gate->inside, INT_MAX);
 }
 
-bool weft__gate_drain(struct weft__gate *gate, int64_t deadline)
+void weft__gate_close(struct weft__gate *gate)
 {
 	uint32_t now;
 
 	do
 		now = load_relaxed(&gate->inside);
 	while (!cas_seqcst(&gate->inside, now, now | WEFT__GATE_CLOSED));
+}
+
+bool weft__gate_drain(struct weft__gate *gate, int64_t deadline)
+{
+	uint32_t now;
+
+	weft__gate_close(gate);
 
 	/* A gate opened again was drained by somebody else meanwhile. */
 	while ((now = load_acquire(&gate->inside)) > WEFT__GATE_CLOSED) /* O1 */
@@ -89,6 +96,11 @@ bool weft__gate_drain(struct weft__gate *gate, int64_t deadline)
 void weft__gate_open(struct weft__gate *gate)
 {
 	store_release(&gate->inside, 0);
+}
+
+bool weft__gate_is_used(const struct weft__gate *gate)
+{
+	return (load_acquire(&gate->inside) & ~WEFT__GATE_CLOSED) != 0;
 }
 
 bool weft__gate_is_drained(const struct weft__gate *gate)

@@ -34,10 +34,14 @@ struct weft__gate {
 bool weft__gate_enter(struct weft__gate *gate);
 void weft__gate_leave(struct weft__gate *gate);
 
-/* Closes the gate and waits until nobody is inside or `deadline` (ns of
+/* Closes the gate; drain also waits until nobody is inside or `deadline` (ns of
  * CLOCK_MONOTONIC) has passed: false.  It stays closed either way. */
+void weft__gate_close(struct weft__gate *gate);
 bool weft__gate_drain(struct weft__gate *gate, int64_t deadline);
 void weft__gate_open(struct weft__gate *gate);
+
+/* Somebody is inside. */
+bool weft__gate_is_used(const struct weft__gate *gate);
 
 /* Closed, and nobody inside. */
 bool weft__gate_is_drained(const struct weft__gate *gate);

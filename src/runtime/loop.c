@@ -131,6 +131,13 @@ static int run_chunk(struct piece *p, size_t *chunk)
 	return 0;
 }
 
+/* The scope that the loop runs in was cancelled. */
+static int stopped(struct piece *p)
+{
+	p->failed = p->begin;
+	return WEFT_ECANCELED;
+}
+
 /* Offers the upper half and works off the lower one; what nobody took of the
  * upper half comes after that. */
 static int split(struct weft__worker *w, struct piece *p)
@@ -158,7 +165,10 @@ static int work_off(void *arg)
 
 		if (chunk < grain)
 			chunk = grain;
-		rc = w && may_split(w, p) ? split(w, p) : run_chunk(p, &chunk);
+		if (w && weft__strand_check(weft__worker_fiber(w)->strand) != 0)
+			rc = stopped(p);
+		else
+			rc = w && may_split(w, p) ? split(w, p) : run_chunk(p, &chunk);
 	}
 	if (rc < 0)
 		store_relaxed(&s->stop, 1);

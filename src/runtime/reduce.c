@@ -91,8 +91,13 @@ static int fold_block(const struct reduction *red, size_t block, void *acc, size
 {
 	struct weft_range range = block_range(red, block);
 
-	red->r->init(acc, red->arg);
-	int rc = red->r->fold(acc, &range, red->arg);
+	struct weft__strand *s = weft__strand_self();
+	int rc = s ? weft__strand_check(s) : 0;
+
+	if (rc == 0) {
+		red->r->init(acc, red->arg);
+		rc = red->r->fold(acc, &range, red->arg);
+	}
 	if (WEFT_UNLIKELY(rc < 0)) {
 		*failed = range.begin;
 		return rc;

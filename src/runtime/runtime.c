@@ -203,9 +203,14 @@ static int build(struct weft_runtime *rt, unsigned workers, size_t stack_size)
 		goto no_idle;
 	if (create_workers(rt, workers) != 0)
 		goto no_workers;
+	weft__node_init(&rt->root, NULL, WEFT__NODE_SCOPE);
+	if (weft__hooks.start(rt) != 0)
+		goto no_async;
 	if (start_threads(rt) == 0)
 		return 0;
 
+	weft__hooks.end(rt);
+no_async:
 	destroy_workers(rt, workers);
 no_workers:
 	weft__idle_fini(&rt->idle);
@@ -231,7 +236,7 @@ int weft_runtime_create_opt(struct weft_runtime **out, const struct weft_config 
 	if (!rt)
 		return WEFT_ENOMEM;
 
-	*rt = (struct weft_runtime){ 0 };
+	*rt = (struct weft_runtime){ .config = *config, .roots = &rt->gate };
 	weft__forked_watch();
 	weft__overflow_install();
 	int rc = build(rt, config->workers ? config->workers : weft__topology_workers(NULL),
@@ -246,6 +251,7 @@ int weft_runtime_create_opt(struct weft_runtime **out, const struct weft_config 
 
 struct root {
 	struct weft__job job;
+	struct weft__strand strand;
 	weft_fn *fn;
 	void *arg;
 	int rc;
@@ -256,14 +262,18 @@ static void run_root(struct weft__job *job)
 {
 	struct root *r = (struct root *)job;
 
+	weft__worker_fiber(weft__worker_self())->strand = &r->strand;
 	r->rc = r->fn(r->arg);
+	weft__strand_end(&r->strand);
 	weft__latch_arrive(&r->done, 1); /* nothing of r is touched after this */
 }
 
 int weft__root_run(struct weft_runtime *rt, weft_fn *fn, void *arg)
 {
 	struct root r = { .fn = fn, .arg = arg, .done.pending = 1 };
+	struct weft__ambient in = { .node = &rt->root };
 
+	weft__strand_init(&r.strand, rt, &in);
 	store_relaxed(&r.job.run, run_root);
 	weft__inject_push(&rt->inject, &r.job);
 	weft__idle_notify(rt);
@@ -294,12 +304,14 @@ void weft_runtime_destroy(struct weft_runtime *rt)
 		return; /* a child leaves the parent's memory alone */
 
 	weft__gate_drain(&rt->gate, WEFT_NEVER);
+	weft__hooks.stop(rt);
 	store_release(&rt->stop, 1);
 	weft__idle_notify_all(rt);
 	for (unsigned i = 0; i < rt->worker_count; i++)
 		pthread_join(rt->workers[i]->thread, NULL);
 	weft__tsan_acquire(rt); /* all that fibers did: depart() */
 
+	weft__hooks.end(rt);
 	destroy_workers(rt, rt->worker_slots);
 	weft__idle_fini(&rt->idle);
 	weft__inject_fini(&rt->inject);

@@ -14,7 +14,9 @@
 #include "runtime/idle.h"
 #include "runtime/latch.h"
 #include "runtime/stack.h"
+#include "runtime/strand.h"
 
+struct weft__async;
 struct weft__worker;
 
 struct weft_runtime {
@@ -25,10 +27,18 @@ struct weft_runtime {
 	uint64_t ticks_per_us;
 	uint32_t stop; /* 1: the workers end */
 
+	/* The floor above: its state, the root of all scopes, and whether it wants to
+	 * know when the last worker falls asleep. */
+	struct weft__async *async;
+	struct weft__node root;
+	uint32_t watch_quiet;
+
 	struct weft__stack_pool stacks;
 	struct weft__inject inject;
 	struct weft__idle idle;
-	struct weft__gate gate;	    /* roots under way */
+	struct weft__gate gate;	    /* roots under way ... */
+	struct weft__gate *roots;   /* ... or in that of the default runtime */
+	struct weft_config config;
 	struct weft__latch started; /* every worker can be robbed */
 	struct weft__latch ended;   /* no worker robs any more */
 };

@@ -45,6 +45,8 @@ enum {
 
 __thread unsigned char weft_hungry_byte;
 
+uint64_t weft__cancel_epoch = 1;
+
 /* As the byte: 9 bytes of the room for initial-exec that the C library keeps free
  * for libraries loaded late; no call to find them. */
 static __thread struct weft__worker *self __attribute__((tls_model("initial-exec")));
@@ -52,6 +54,17 @@ static __thread struct weft__worker *self __attribute__((tls_model("initial-exec
 __attribute__((noinline)) WEFT__OF_THREAD struct weft__worker *weft__worker_self(void)
 {
 	return self;
+}
+
+WEFT__OF_THREAD struct weft__fiber *weft__worker_fiber(const struct weft__worker *w)
+{
+	return w->current;
+}
+
+struct weft__strand *weft__strand_self(void)
+{
+	struct weft__worker *w = weft__worker_self();
+	return w ? weft__worker_fiber(w)->strand : NULL;
 }
 
 WEFT__OF_THREAD void weft__worker_become(struct weft__worker *w)
@@ -130,50 +143,91 @@ static void complain(void)
 		fprintf(stderr, "weft: no stack for another fiber: %s\n", weft__stack_error());
 }
 
+static bool is_fiber(const struct weft__job *job)
+{
+	return load_relaxed(&job->run) == continue_job;
+}
+
+/* Without a stack for a fresh loop: a fiber that can go on, or NULL. */
+static struct weft__fiber *ready_fiber(struct weft__worker *w)
+{
+	struct weft__job *job = weft__fifo_take(&w->ready);
+
+	complain();
+	if (job && is_fiber(job))
+		return fiber_of(job);
+	if (job)
+		weft__inject_push(&w->runtime->inject, job);
+	return NULL;
+}
+
 int weft__suspend(weft__after_fn *after, void *arg)
 {
 	struct weft__worker *w = weft__worker_self();
 	struct weft__fiber *next = weft__fiber_get(&w->stacks, loop, NULL);
 
-	if (!next) {
-		struct weft__job *job = weft__fifo_take(&w->ready);
-		complain();
-		if (!job)
-			return WEFT_ENOMEM;
-		next = fiber_of(job);
-	}
+	if (!next)
+		next = ready_fiber(w);
+	if (!next)
+		return WEFT_ENOMEM;
 	switch_to(w, next, after, arg);
 	return 0;
 }
 
 /* Into the worker's own queue, or, when that cannot grow, the shared one. */
-static void enqueue(struct weft__worker *w, struct weft__fiber *fiber)
+static void enqueue(struct weft__worker *w, struct weft__job *job)
 {
+	if (weft__fifo_push(&w->ready, job) != 0)
+		weft__inject_push(&w->runtime->inject, job);
+}
+
+/* The caller's worker, if it is one of this runtime. */
+static struct weft__worker *worker_of(struct weft_runtime *runtime)
+{
+	struct weft__worker *w = weft__worker_self();
+	return w && w->runtime == runtime ? w : NULL;
+}
+
+static void submit_quietly(struct weft_runtime *runtime, struct weft__worker *w,
+			   struct weft__job *job)
+{
+	if (w)
+		enqueue(w, job);
+	else
+		weft__inject_push(&runtime->inject, job);
+}
+
+void weft__submit(struct weft_runtime *runtime, struct weft__job *job)
+{
+	struct weft__worker *w = worker_of(runtime);
+
+	submit_quietly(runtime, w, job);
+	/* A worker alone is awake when it runs this. */
+	if (w && runtime->worker_count == 1)
+		return;
+	if (weft__idle_notify(runtime) && w)
+		weft__count(&w->stats.wakes);
+}
+
+void weft__ready_quietly(struct weft_runtime *runtime, struct weft__fiber *fiber)
+{
+	weft__tsan_release(fiber);
 	store_relaxed(&fiber->job.run, continue_job);
-	if (weft__fifo_push(&w->ready, &fiber->job) != 0)
-		weft__inject_push(&w->runtime->inject, &fiber->job);
+	submit_quietly(runtime, worker_of(runtime), &fiber->job);
 }
 
 void weft__ready(struct weft_runtime *runtime, struct weft__fiber *fiber)
 {
-	struct weft__worker *w = weft__worker_self();
-
 	weft__tsan_release(fiber);
-	if (w && w->runtime == runtime) {
-		enqueue(w, fiber);
-		if (weft__idle_notify(runtime))
-			weft__count(&w->stats.wakes);
-	} else {
-		store_relaxed(&fiber->job.run, continue_job);
-		weft__inject_push(&runtime->inject, &fiber->job);
-		weft__idle_notify(runtime);
-	}
+	store_relaxed(&fiber->job.run, continue_job);
+	weft__submit(runtime, &fiber->job);
 }
 
 static void back_of_the_queue(struct weft__worker *w, struct weft__fiber *from, void *arg)
 {
 	(void)arg;
-	enqueue(w, from);
+	store_relaxed(&from->job.run, continue_job);
+	enqueue(w, &from->job);
 }
 
 /* Nobody is woken: as many fibers are ready after a yield as were before. */
@@ -186,14 +240,19 @@ void weft_yield(void)
 	struct weft__job *job = NULL;
 	if (weft__count(&w->yields) % YIELDS_IN_ROW != 0)
 		job = weft__fifo_take(&w->ready);
-	if (job) {
+	if (job && is_fiber(job)) {
 		switch_to(w, fiber_of(job), back_of_the_queue, NULL);
 		return;
 	}
-	if (weft__deque_size(&w->deque) == 0 && weft__fifo_is_empty(&w->ready) &&
+	if (!job && weft__deque_size(&w->deque) == 0 && weft__fifo_is_empty(&w->ready) &&
 	    weft__inject_is_empty(&w->runtime->inject))
 		return;
-	weft__suspend(back_of_the_queue, NULL); /* without a stack: nobody else runs */
+	w->handoff = job;
+	if (weft__suspend(back_of_the_queue, NULL) == 0 || !job)
+		return;
+	/* Without a stack nobody else runs. */
+	w->handoff = NULL;
+	weft__inject_push(&w->runtime->inject, job);
 }
 
 /* --- the loop ---------------------------------------------------------- */
@@ -206,8 +265,12 @@ static struct weft__job *next_fairly(struct weft__worker *w)
 
 static struct weft__job *next_own(struct weft__worker *w)
 {
-	struct weft__job *job = NULL;
+	struct weft__job *job = w->handoff;
 
+	if (job) {
+		w->handoff = NULL;
+		return job;
+	}
 	if (weft__count(&w->tick) % FAIR_EVERY == 0)
 		job = next_fairly(w);
 	if (!job)
@@ -232,20 +295,21 @@ static struct weft__job *search(struct weft__worker *w)
 		for (int i = 0; i < SPIN_RELAX; i++)
 			cpu_relax();
 	}
-	weft__idle_found(w);
 	return job;
 }
 
 /* The next job, however long it takes; NULL when the runtime stops. */
 static struct weft__job *next(struct weft__worker *w)
 {
-	struct weft__job *job = next_own(w);
+	struct weft__job *job;
 
-	while (!job && !(job = search(w))) {
+	/* Its own queues again after a sleep: the hook of that may have filled them. */
+	while (!(job = next_own(w)) && !(job = search(w))) {
 		if (load_acquire(&w->runtime->stop))
 			return NULL;
 		weft__idle_sleep(w);
 	}
+	weft__idle_found(w);
 	return job;
 }
 

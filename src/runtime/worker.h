@@ -27,6 +27,7 @@
 #include "runtime/fiber.h"
 #include "runtime/region.h"
 #include "runtime/stack.h"
+#include "runtime/strand.h"
 
 struct weft_runtime;
 struct weft__worker;
@@ -48,6 +49,7 @@ struct weft__worker {
 	weft__after_fn *after;
 	struct weft__fiber *after_from;
 	void *after_arg;
+	struct weft__job *handoff; /* to be run before anything else, or NULL */
 	uint64_t tick;	    /* jobs looked for */
 	uint64_t yields;    /* of weft_yield */
 	uint64_t trimmed;   /* switches at the last trim of the stacks */
@@ -68,6 +70,9 @@ struct weft__worker {
  * thread-local over any call it can see through. */
 struct weft__worker *weft__worker_self(void);
 
+/* The fiber that runs on w, which is the caller's.  As stale as w itself. */
+struct weft__fiber *weft__worker_fiber(const struct weft__worker *w);
+
 /* Makes the calling thread w's, or nobody's (NULL). */
 void weft__worker_become(struct weft__worker *w);
 
@@ -82,8 +87,14 @@ void weft__worker_main(struct weft__worker *w);
  * WEFT_ENOMEM when there is no stack to go on with; nothing happened then. */
 int weft__suspend(weft__after_fn *after, void *arg);
 
-/* Makes a suspended fiber ready, from any thread. */
+/* Makes a suspended fiber ready, from any thread.  Quietly: nobody is woken for
+ * it; the caller calls weft__idle_notify when it has made all ready. */
 void weft__ready(struct weft_runtime *runtime, struct weft__fiber *fiber);
+void weft__ready_quietly(struct weft_runtime *runtime, struct weft__fiber *fiber);
+
+/* Hands a job to the workers: behind what this one has ready, or from outside
+ * through the injector. */
+void weft__submit(struct weft_runtime *runtime, struct weft__job *job);
 
 /* Goes on with a suspended fiber at once, in place of the calling loop.  Only
  * from a job, as the last thing it does. */

@@ -67,7 +67,7 @@ static void drop(struct slot *slot, bool ended)
 /* What the thread wrote right before it switched here. */
 WEFT__OF_THREAD static struct weft__fiber *home(struct slot *slot)
 {
-	return slot->fiber->owner;
+	return (struct weft__fiber *)(uintptr_t)slot->fiber->wait_on;
 }
 
 WEFT__OF_THREAD static struct weft__fiber *fiber_of(struct slot *slot)
@@ -137,7 +137,7 @@ WEFT__OF_THREAD static void prepare(struct slot *slot, struct weft__fiber *here,
 	if (!slot->fiber)
 		slot->fiber = weft__fiber_get(cache, life, slot);
 	STRESS_CHECK(slot->fiber != NULL);
-	slot->fiber->owner = here;
+	slot->fiber->wait_on = here;
 	slot->over = false;
 }
 

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * async.h - what this floor keeps for a runtime
+ */
+#ifndef WEFT_ASYNC_ASYNC_H
+#define WEFT_ASYNC_ASYNC_H
+
+#include "async/clock.h"
+#include "async/events.h"
+#include "async/poller.h"
+#include "async/quiet.h"
+#include "async/records.h"
+#include "async/tree.h"
+
+struct weft__async {
+	struct weft__clock clock;
+	struct weft__events events;
+	struct weft__poller poller;
+	struct weft__walker walker;
+	struct weft__records records; /* of spawned tasks */
+	struct weft__quiet quiet;
+};
+
+#endif

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * events.c - the event thread
+ *
+ * It only ever makes strands ready: what they do then is done by workers.  A round
+ * fires the timers that are due, sleeps until the next one or until a descriptor is
+ * ready, and wakes the waiters of those.  It makes all that one round brings ready
+ * before it wakes a worker, which then wakes the next.
+ */
+#include "async/events.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <weft/error.h>
+
+#include "async/async.h"
+#include "deque/sanitizer.h"
+#include "runtime/idle.h"
+#include "runtime/runtime.h"
+
+enum { EVENTS = 256 }; /* taken from the kernel at once */
+
+#define KICK UINT64_MAX
+
+void weft__events_init(struct weft__events *events)
+{
+	*events = (struct weft__events){ .epoll = -1, .wake = -1 };
+	pthread_mutex_init(&events->lock, NULL);
+}
+
+void weft__events_kick(struct weft_runtime *rt)
+{
+	uint64_t one = 1;
+
+	if (write(rt->async->events.wake, &one, sizeof one) < 0) {
+		/* Full: it is awake already. */
+	}
+}
+
+static void take_kick(struct weft__events *events)
+{
+	uint64_t count;
+
+	if (read(events->wake, &count, sizeof count) < 0) {
+		/* Somebody else's kick was taken with it. */
+	}
+}
+
+/* Says until when the thread sleeps, so that an earlier timer kicks it (clock.c,
+ * O1). */
+static int64_t announce(struct weft_runtime *rt)
+{
+	struct weft__clock *clock = &rt->async->clock;
+	int64_t next = weft__clock_next(rt);
+
+	for (;;) {
+		store_relaxed(&clock->wake_at, next);
+		int64_t again = weft__clock_next(rt);
+		if (again >= next)
+			return next;
+		next = again;
+	}
+}
+
+static int wait_events(struct weft__events *events, struct epoll_event *list, int64_t until)
+{
+	int64_t left = until == WEFT_NEVER ? 0 : until - weft__monotonic();
+	struct timespec t = { left / 1000000000, left % 1000000000 };
+
+	if (left < 0)
+		t = (struct timespec){ 0 };
+	return epoll_pwait2(events->epoll, list, EVENTS, until == WEFT_NEVER ? NULL : &t, NULL);
+}
+
+static void *events_main(void *arg)
+{
+	struct weft_runtime *rt = arg;
+	struct weft__events *events = &rt->async->events;
+	struct epoll_event list[EVENTS];
+
+	pthread_setname_np(pthread_self(), "weft/ev");
+	while (!load_acquire(&events->stop)) {
+		bool some = weft__clock_fire(rt, weft__monotonic()) > 0;
+		int n = wait_events(events, list, some ? 0 : announce(rt));
+		for (int i = 0; i < n; i++) {
+			if (list[i].data.u64 == KICK)
+				take_kick(events);
+			else
+				weft__poller_ready(rt, list[i].data.u64, list[i].events);
+		}
+		if (some || n > 0)
+			weft__idle_notify(rt);
+	}
+	return NULL;
+}
+
+static int open_descriptors(struct weft__events *events)
+{
+	struct epoll_event kick = { .events = EPOLLIN, .data.u64 = KICK };
+
+	events->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (events->epoll < 0)
+		return WEFT_EAGAIN;
+	events->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (events->wake >= 0 && epoll_ctl(events->epoll, EPOLL_CTL_ADD, events->wake, &kick) == 0)
+		return 0;
+	if (events->wake >= 0)
+		close(events->wake);
+	close(events->epoll);
+	return WEFT_EAGAIN;
+}
+
+/* Signals are for the application's threads. */
+static int start_thread(struct weft_runtime *rt)
+{
+	struct weft__events *events = &rt->async->events;
+	sigset_t all, old;
+
+	if (open_descriptors(events) != 0)
+		return WEFT_EAGAIN;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	int rc = pthread_create(&events->thread, NULL, events_main, rt);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (rc == 0)
+		return 0;
+	close(events->wake);
+	close(events->epoll);
+	return WEFT_EAGAIN;
+}
+
+/* Made once in the life of a runtime, on whatever thread: errno is the thread's. */
+WEFT__OF_THREAD int weft__events_start(struct weft_runtime *rt)
+{
+	struct weft__events *events = &rt->async->events;
+	int rc = 0;
+
+	if (WEFT_LIKELY(load_acquire(&events->running)))
+		return 0;
+	pthread_mutex_lock(&events->lock);
+	if (!load_relaxed(&events->running)) {
+		rc = start_thread(rt);
+		if (rc == 0)
+			store_release(&events->running, 1);
+	}
+	pthread_mutex_unlock(&events->lock);
+	return rc;
+}
+
+void weft__events_stop(struct weft_runtime *rt)
+{
+	struct weft__events *events = &rt->async->events;
+
+	if (load_acquire(&events->running)) {
+		store_release(&events->stop, 1);
+		weft__events_kick(rt);
+		pthread_join(events->thread, NULL);
+		close(events->wake);
+		close(events->epoll);
+	}
+	pthread_mutex_destroy(&events->lock);
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * quiet.c - what happens when nothing can run
+ *
+ * The hook runs on the worker that fell asleep last, which is counted among the
+ * sleepers already: whatever it makes ready wakes a worker, itself perhaps.  Two
+ * workers may both find that they were the last; the lock lets one after the other
+ * look, and the second finds work.
+ */
+#include "async/quiet.h"
+
+#include <weft/error.h>
+
+#include "async/async.h"
+#include "async/config.h"
+#include "async/report.h"
+#include "async/scope.h"
+#include "async/wait.h"
+#include "runtime/idle.h"
+#include "runtime/runtime.h"
+#include "runtime/steal.h"
+
+/* A task that waits for all others to be blocked. */
+struct waiter {
+	struct weft__list link;
+	struct weft__strand *strand;
+	uint64_t ticket;
+};
+
+void weft__quiet_init(struct weft__quiet *quiet)
+{
+	*quiet = (struct weft__quiet){ 0 };
+	weft__list_init(&quiet->waiters);
+}
+
+void weft__quiet_hold(struct weft_runtime *rt)
+{
+	add_seqcst(&rt->async->quiet.pending, 1);
+}
+
+void weft__quiet_release(struct weft_runtime *rt)
+{
+	add_seqcst(&rt->async->quiet.pending, (uint32_t)-1);
+}
+
+static bool is_quiet(struct weft_runtime *rt)
+{
+	return weft__idle_all_asleep(rt) && !weft__work_anywhere(rt) &&
+	       load_acquire(&rt->async->quiet.pending) == 0 && weft__idle_all_asleep(rt);
+}
+
+/* With the lock held. */
+static bool wake_waiters(struct weft__quiet *quiet)
+{
+	struct weft__list *first;
+	bool some = false;
+
+	while ((first = weft__list_pop_front(&quiet->waiters))) {
+		struct waiter *w = WEFT__CONTAINER(first, struct waiter, link);
+		if (weft__claim(w->strand, w->ticket, WEFT__GRANTED) != WEFT__CLAIM_PARKED)
+			continue;
+		weft__resume_quietly(w->strand);
+		some = true;
+	}
+	return some;
+}
+
+/* With the lock held: moves a virtual clock. */
+static bool advance(struct weft_runtime *rt)
+{
+	struct weft__clock *clock = &rt->async->clock;
+	int64_t next = clock->is_virtual ? weft__clock_next(rt) : WEFT_NEVER;
+
+	if (next == WEFT_NEVER)
+		return false;
+	if (next > load_relaxed(&clock->now))
+		store_release(&clock->now, next);
+	weft__clock_fire(rt, next);
+	return true;
+}
+
+static bool has_timers(struct weft_runtime *rt)
+{
+	return weft__clock_next(rt) != WEFT_NEVER;
+}
+
+/* With the lock held: nothing will ever run. */
+static void deadlock(struct weft_runtime *rt)
+{
+	struct weft__quiet *quiet = &rt->async->quiet;
+	enum weft_on_deadlock what = weft__config_on_deadlock(rt);
+
+	if (what <= WEFT_DEADLOCK_IGNORE || !weft__gate_is_used(rt->roots) || has_timers(rt))
+		return;
+	if (exchange_seqcst(&quiet->reported, 1))
+		return;
+	weft__report_deadlock(rt);
+	if (what == WEFT_DEADLOCK_FAIL)
+		weft__node_cancel(rt, &rt->root);
+}
+
+void weft__quiet(struct weft_runtime *rt)
+{
+	struct weft__quiet *quiet = &rt->async->quiet;
+
+	weft__spin_lock(&quiet->lock);
+	if (is_quiet(rt) && !wake_waiters(quiet) && !advance(rt))
+		deadlock(rt);
+	weft__spin_unlock(&quiet->lock);
+	if (weft__work_anywhere(rt))
+		weft__idle_notify(rt);
+}
+
+int weft_wait_all_blocked(void)
+{
+	struct weft__strand *s = weft__strand_self();
+
+	if (!s)
+		return WEFT_ENOTASK;
+	struct weft__quiet *quiet = &s->runtime->async->quiet;
+	struct waiter me = { .strand = s };
+	int rc = weft__wait_begin(s, WEFT__ABORTABLE);
+	if (rc != 0)
+		return rc;
+
+	me.ticket = weft__wait_ticket(s);
+	store_release(&s->runtime->watch_quiet, 1);
+	weft__spin_lock(&quiet->lock);
+	weft__list_push_back(&quiet->waiters, &me.link);
+	weft__spin_unlock(&quiet->lock);
+	unsigned code = weft__wait_park(s, "all others to be blocked", NULL);
+	weft__spin_lock(&quiet->lock);
+	weft__list_remove(&me.link);
+	weft__spin_unlock(&quiet->lock);
+	return weft__code_error(code);
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * records.c - lists of free records
+ *
+ * A worker's list is touched by its worker alone, whatever fiber runs on it, with no
+ * lock.  Tasks that one worker starts and another ends travel in the other direction
+ * through the common list, a batch at a time.
+ */
+#include "async/records.h"
+
+#include <weft/error.h>
+
+#include "async/async.h"
+#include "deque/alloc.h"
+#include "deque/sanitizer.h"
+#include "runtime/runtime.h"
+#include "runtime/worker.h"
+
+enum { BATCH = 128 };
+
+int weft__records_init(struct weft__records *r, unsigned workers)
+{
+	*r = (struct weft__records){ 0 };
+	r->lists = weft__alloc_aligned(WEFT_CACHELINE, workers * sizeof *r->lists);
+	if (!r->lists)
+		return WEFT_ENOMEM;
+	for (unsigned i = 0; i < workers; i++)
+		r->lists[i] = (struct weft__record_list){ 0 };
+	for (unsigned i = 0; i < WEFT__HANDLE_LOCKS; i++)
+		weft__list_init(&r->watches[i].waiters);
+	return 0;
+}
+
+void weft__records_fini(struct weft__records *r, unsigned workers)
+{
+	for (uint32_t i = 0; i < r->blocks; i++)
+		weft__free(r->block[i], WEFT__RECORD_BLOCK * sizeof(struct weft__task));
+	weft__free(r->lists, workers * sizeof *r->lists);
+}
+
+WEFT__OF_THREAD static void push(struct weft__record_list *list, struct weft__task *t)
+{
+	t->job.next = list->top ? &list->top->job : NULL;
+	list->top = t;
+	list->count++;
+}
+
+WEFT__OF_THREAD static struct weft__task *pop(struct weft__record_list *list)
+{
+	struct weft__task *t = list->top;
+
+	if (!t)
+		return NULL;
+	list->top = (struct weft__task *)t->job.next;
+	list->count--;
+	return t;
+}
+
+/* With the lock held: a block more for the common list. */
+static void grow(struct weft__records *r)
+{
+	uint32_t n = r->blocks;
+	struct weft__task *block;
+
+	if (n == WEFT__RECORD_BLOCKS ||
+	    !(block = weft__alloc_aligned(64, WEFT__RECORD_BLOCK * sizeof *block)))
+		return;
+	for (uint32_t i = WEFT__RECORD_BLOCK; i-- > 0;) {
+		block[i] = (struct weft__task){ .slot = n * WEFT__RECORD_BLOCK + i, .generation = 1 };
+		push(&r->common, &block[i]);
+	}
+	r->block[n] = block;
+	store_release(&r->blocks, n + 1);
+}
+
+/* Moves up to a batch.  The lock guards one of the two, the thread the other. */
+static void move(struct weft__record_list *from, struct weft__record_list *to)
+{
+	for (int i = 0; i < BATCH; i++) {
+		struct weft__task *t = pop(from);
+		if (!t)
+			return;
+		push(to, t);
+	}
+}
+
+WEFT__OF_THREAD static struct weft__record_list *list_here(struct weft_runtime *rt)
+{
+	struct weft__worker *w = weft__worker_self();
+	return w && w->runtime == rt ? &rt->async->records.lists[w->index] : NULL;
+}
+
+static struct weft__task *refill(struct weft__records *r, struct weft__record_list *mine)
+{
+	weft__spin_lock(&r->lock);
+	if (!r->common.top)
+		grow(r);
+	struct weft__task *t = pop(&r->common);
+	if (mine)
+		move(&r->common, mine);
+	weft__spin_unlock(&r->lock);
+	return t;
+}
+
+struct weft__task *weft__record_get(struct weft_runtime *rt)
+{
+	struct weft__record_list *mine = list_here(rt);
+	struct weft__task *t = mine ? pop(mine) : NULL;
+
+	return WEFT_LIKELY(t) ? t : refill(&rt->async->records, mine);
+}
+
+static void spill(struct weft__records *r, struct weft__record_list *mine)
+{
+	weft__spin_lock(&r->lock);
+	move(mine, &r->common);
+	weft__spin_unlock(&r->lock);
+}
+
+WEFT__OF_THREAD static size_t count_of(const struct weft__record_list *list)
+{
+	return list->count;
+}
+
+void weft__record_put(struct weft_runtime *rt, struct weft__task *t)
+{
+	struct weft__records *r = &rt->async->records;
+	struct weft__record_list *mine = list_here(rt);
+
+	store_relaxed(&t->generation, t->generation + 1 ? t->generation + 1 : 1);
+	if (mine) {
+		push(mine, t);
+		if (WEFT_UNLIKELY(count_of(mine) > 2 * BATCH))
+			spill(r, mine);
+		return;
+	}
+	weft__spin_lock(&r->lock);
+	push(&r->common, t);
+	weft__spin_unlock(&r->lock);
+}
+
+struct weft__task *weft__record_at(struct weft_runtime *rt, uint32_t slot)
+{
+	struct weft__records *r = &rt->async->records;
+	uint32_t block = slot / WEFT__RECORD_BLOCK;
+
+	if (block >= load_acquire(&r->blocks))
+		return NULL;
+	return &r->block[block][slot % WEFT__RECORD_BLOCK];
+}
+
+struct weft__watch *weft__record_watch(struct weft_runtime *rt, uint32_t slot)
+{
+	return &rt->async->records.watches[slot % WEFT__HANDLE_LOCKS];
+}

@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * scope.c - cancel scopes
+ *
+ *   The rules are those of trio (N. J. Smith, "Timeouts and cancellation for
+ *   humans", 2018; trio/_core/_run.py): a cancel is a state, deadlines are inherited,
+ *   shields hide, and the outermost cancelled scope absorbs.
+ *
+ * Invariants
+ *
+ *   I1  A strand's in.node is its innermost scope's node; the scopes of a strand form a
+ *       chain through node.parent, down to the strand's own node and on to what it
+ *       runs in.
+ *   I2  reason is written once, under node.lock, before the flag is set; who sees the
+ *       flag may read it.
+ *   I3  Whoever cancels without running inside pins the scope first: the timer under the
+ *       lock of its heap, a token under that of the table.  exit takes both away and
+ *       then waits until nobody holds a pin.
+ */
+#include "async/scope.h"
+
+#include <sched.h>
+
+#include <weft/error.h>
+#include <weft/runtime.h>
+
+#include "async/async.h"
+#include "async/config.h"
+#include "async/task.h"
+#include "async/token.h"
+#include "async/wait.h"
+#include "deque/check.h"
+#include "runtime/runtime.h"
+#include "runtime/worker.h"
+
+_Static_assert(sizeof(struct weft__scope) <= sizeof(struct weft_scope),
+	       "struct weft_scope is too small");
+
+static struct weft__scope *scope_at(struct weft__node *n)
+{
+	return WEFT__CONTAINER(n, struct weft__scope, node);
+}
+
+struct weft__strand *weft__scope_owner(struct weft__node *n)
+{
+	return load_relaxed(&scope_at(n)->owner);
+}
+
+/* --- being cancelled --------------------------------------------------- */
+
+int weft__scope_check(struct weft__strand *s)
+{
+	uint64_t epoch = load_acquire(&weft__cancel_epoch);
+
+	if (weft__cancel_visible(s->in.node) & WEFT__NODE_CANCELLED)
+		return WEFT_ECANCELED;
+	s->seen = epoch;
+	return 0;
+}
+
+void weft__scope_strand_end(struct weft__strand *s)
+{
+	weft__node_unlink(&s->node);
+}
+
+int weft_check(void)
+{
+	struct weft__strand *s = weft__strand_self();
+	return s ? weft__strand_check(s) : 0;
+}
+
+int weft_checkpoint(void)
+{
+	struct weft__strand *s = weft__strand_self();
+	return s ? weft__point(s) : 0;
+}
+
+bool weft_cancel_requested(void)
+{
+	struct weft__strand *s = weft__strand_self();
+	return s && weft__cancel_visible(s->in.node) != 0;
+}
+
+/* --- cancelling -------------------------------------------------------- */
+
+void weft__node_cancel(struct weft_runtime *rt, struct weft__node *n)
+{
+	if (!weft__node_mark(n, WEFT__NODE_CANCELLED))
+		return;
+	weft__walk_queue(rt, n);
+	weft__walk_all(rt);
+}
+
+/* True when this is the first cause (I2). */
+static bool give_reason(struct weft__scope *s, const struct weft_reason *reason)
+{
+	weft__spin_lock(&s->node.lock);
+	bool first = s->reason.kind == WEFT_REASON_NONE;
+	if (first)
+		s->reason = *reason;
+	weft__spin_unlock(&s->node.lock);
+	return first;
+}
+
+static int64_t now_of(const struct weft__scope *s)
+{
+	return weft__clock_now(s->runtime);
+}
+
+bool weft__scope_mark(struct weft__scope *s, const struct weft_reason *reason)
+{
+	if (!give_reason(s, reason))
+		return false;
+	if (s->grace == 0 || s->state != WEFT__SCOPE_ENTERED)
+		return weft__node_mark(&s->node, WEFT__NODE_CANCELLED);
+	return weft__node_mark(&s->node, WEFT__NODE_SOFT);
+}
+
+static bool claim_timer(struct weft__timer *t)
+{
+	struct weft__scope *s = WEFT__CONTAINER(t, struct weft__scope, timer);
+
+	weft__scope_pin(s); /* I3 */
+	return true;
+}
+
+/* The grace period is over. */
+static void end_grace(struct weft__timer *t)
+{
+	struct weft__scope *s = WEFT__CONTAINER(t, struct weft__scope, timer);
+	struct weft_runtime *rt = s->runtime;
+
+	weft__node_mark(&s->node, WEFT__NODE_CANCELLED);
+	weft__walk_queue(rt, &s->node);
+	weft__walk_all(rt);
+	weft__scope_unpin(s);
+}
+
+/* From now on the timer is that of the grace period. */
+static void begin_grace(struct weft__scope *s)
+{
+	weft__timer_disarm(&s->timer);
+	s->timer.claim = claim_timer;
+	s->timer.done = end_grace;
+	if (weft__timer_arm(s->runtime, &s->timer, weft__later(now_of(s), s->grace)) != 0)
+		weft__node_mark(&s->node, WEFT__NODE_CANCELLED);
+}
+
+void weft__scope_spread(struct weft__scope *s)
+{
+	struct weft_runtime *rt = s->runtime;
+
+	if (s->grace != 0)
+		begin_grace(s);
+	weft__walk_queue(rt, &s->node);
+	weft__walk_all(rt);
+}
+
+bool weft__scope_cancel(struct weft__scope *s, struct weft_reason reason)
+{
+	if (!weft__scope_mark(s, &reason))
+		return false;
+	if (s->state == WEFT__SCOPE_ENTERED)
+		weft__scope_spread(s);
+	return true;
+}
+
+/* The deadline has passed. */
+static void expire(struct weft__timer *t)
+{
+	struct weft__scope *s = WEFT__CONTAINER(t, struct weft__scope, timer);
+	struct weft_reason reason = { .kind = WEFT_REASON_DEADLINE, .code = WEFT_ETIMEDOUT };
+
+	if (weft__scope_mark(s, &reason))
+		weft__scope_spread(s);
+	weft__scope_unpin(s);
+}
+
+const char *weft__strand_name(const struct weft__strand *s)
+{
+	return s ? weft__task_name(s->in.task) : NULL;
+}
+
+void weft_scope_cancel_because(struct weft_scope *scope, int code, const char *message)
+{
+	struct weft_reason reason = {
+		.kind = WEFT_REASON_EXPLICIT,
+		.code = code,
+		.message = message,
+		.source = weft__strand_name(weft__strand_self()),
+	};
+
+	if (scope)
+		weft__scope_cancel(weft__scope_of(scope), reason);
+}
+
+void weft_scope_cancel(struct weft_scope *scope)
+{
+	weft_scope_cancel_because(scope, WEFT_ECANCELED, NULL);
+}
+
+/* --- entering and leaving ---------------------------------------------- */
+
+void weft__scope_init(struct weft__scope *s, const struct weft_scope_opts *opts)
+{
+	uint8_t flags = WEFT__NODE_SCOPE;
+
+	if (opts && opts->shield)
+		flags |= WEFT__NODE_SHIELD;
+	weft__node_init(&s->node, NULL, flags);
+	s->owner = NULL;
+	s->runtime = NULL;
+	s->pins = 0;
+	s->state = WEFT__SCOPE_PREPARED;
+	s->caught = s->expired = false;
+	s->deadline = WEFT_NEVER;
+	s->grace = opts ? opts->grace : 0;
+	s->timer.heap = NULL;
+	s->reason = (struct weft_reason){ 0 };
+	s->name = opts ? opts->name : NULL;
+	s->token = 0;
+	if (!opts)
+		return;
+	struct weft__strand *self = weft__strand_self();
+	s->deadline = weft__deadline_of(self ? self->runtime : NULL, opts->timeout, opts->deadline);
+}
+
+static void expire_now(struct weft__scope *s)
+{
+	struct weft_reason reason = { .kind = WEFT_REASON_DEADLINE, .code = WEFT_ETIMEDOUT };
+
+	weft__scope_cancel(s, reason);
+}
+
+/* Keeps the time for the deadline, or notices that it has passed. */
+static int arm(struct weft__scope *s)
+{
+	s->timer.claim = claim_timer;
+	s->timer.done = expire;
+	if (s->deadline == WEFT_NEVER || s->reason.kind != WEFT_REASON_NONE)
+		return 0;
+	if (s->deadline <= now_of(s)) {
+		expire_now(s);
+		return 0;
+	}
+	return weft__timer_arm(s->runtime, &s->timer, s->deadline);
+}
+
+int weft__scope_enter(struct weft__scope *s, struct weft__strand *strand)
+{
+	weft__node_link(&strand->node);
+	s->runtime = strand->runtime;
+	s->node.parent = strand->in.node;
+	store_relaxed(&s->owner, strand);
+	weft__node_link(&s->node);
+	s->state = WEFT__SCOPE_ENTERED;
+	int rc = arm(s);
+	if (rc != 0) {
+		s->state = WEFT__SCOPE_PREPARED;
+		weft__node_unlink(&s->node);
+		return rc;
+	}
+	store_relaxed(&strand->in.node, &s->node);
+	if (s->node.flags != WEFT__NODE_SCOPE)
+		strand->seen = 0;
+	return 0;
+}
+
+void weft__scope_exit(struct weft__scope *s)
+{
+	struct weft__strand *strand = s->owner;
+
+	weft__timer_disarm(&s->timer);
+	if (s->token)
+		weft__token_end(s->token - 1);
+	while (load_acquire(&s->pins) != 0) /* I3 */
+		sched_yield();
+	weft__timer_disarm(&s->timer); /* who held a pin may have begun the grace period */
+	s->state = WEFT__SCOPE_LEFT;
+	weft__node_unlink(&s->node);
+	store_relaxed(&strand->in.node, s->node.parent);
+	strand->seen = 0;
+}
+
+int weft__scope_mine(const struct weft__scope *s, const struct weft__strand *strand)
+{
+	if (!s || s->state != WEFT__SCOPE_ENTERED)
+		return WEFT_EINVAL;
+	if (s->owner != strand)
+		return WEFT_EPERM;
+	return strand->in.node == &s->node ? 0 : WEFT_EINVAL;
+}
+
+int weft_scope_init_opt(struct weft_scope *scope, const struct weft_scope_opts *opts)
+{
+	if (!scope || (opts && (opts->size < sizeof *opts || opts->grace < 0)))
+		return WEFT_EINVAL;
+	weft__scope_init(weft__scope_of(scope), opts);
+	return 0;
+}
+
+int weft_scope_begin(struct weft_scope *scope)
+{
+	struct weft__scope *s = weft__scope_of(scope);
+	struct weft__strand *strand = weft__strand_self();
+
+	if (!s || s->state != WEFT__SCOPE_PREPARED)
+		return WEFT_EINVAL;
+	if (!strand)
+		return WEFT_ENOTASK;
+	return weft__scope_enter(s, strand);
+}
+
+/* Is this the memory of a scope that the strand is in? */
+static bool is_entered(const struct weft__strand *strand, const struct weft__scope *s)
+{
+	for (const struct weft__node *n = strand->in.node; n != &strand->node; n = n->parent)
+		if (n == &s->node)
+			return true;
+	return false;
+}
+
+int weft_scope_enter_opt(struct weft_scope *scope, const struct weft_scope_opts *opts)
+{
+	struct weft__strand *strand = weft__strand_self();
+
+	if (!strand)
+		return WEFT_ENOTASK;
+	if (scope && is_entered(strand, weft__scope_of(scope)))
+		return WEFT_EINVAL;
+	int rc = weft_scope_init_opt(scope, opts);
+	return rc ? rc : weft__scope_enter(weft__scope_of(scope), strand);
+}
+
+/* A cancel from outside is visible at the scope, or a deadline outside has passed
+ * that no timer has told of yet (SC-4). */
+bool weft__scope_outer_cancel(struct weft__scope *s)
+{
+	int64_t now = INT64_MIN;
+
+	if (s->node.flags & WEFT__NODE_SHIELD)
+		return false;
+	for (struct weft__node *n = s->node.parent; n; n = n->parent) {
+		unsigned flags = load_acquire(&n->flags);
+		if (flags & WEFT__NODE_CANCELLED)
+			return true;
+		if ((flags & WEFT__NODE_SCOPE) && n->parent && scope_at(n)->deadline != WEFT_NEVER) {
+			now = now == INT64_MIN ? now_of(s) : now;
+			if (load_relaxed(&scope_at(n)->deadline) <= now)
+				return true;
+		}
+		if (flags & WEFT__NODE_SHIELD)
+			return false;
+	}
+	return false;
+}
+
+int weft__scope_outcome(struct weft__scope *s, int rc)
+{
+	if (rc != WEFT_ECANCELED)
+		return rc;
+	/* The timer may be late: what came back cancelled after the deadline was. */
+	if (!(load_acquire(&s->node.flags) & WEFT__NODE_CANCELLED) || weft__scope_outer_cancel(s))
+		return rc;
+	s->caught = true;
+	return s->reason.kind == WEFT_REASON_DEADLINE ? WEFT_ETIMEDOUT : 0;
+}
+
+int weft_scope_leave(struct weft_scope *scope, int rc)
+{
+	struct weft__scope *s = weft__scope_of(scope);
+	struct weft__strand *strand = weft__strand_self();
+	int mine = strand ? weft__scope_mine(s, strand) : WEFT_ENOTASK;
+
+	if (mine != 0)
+		return mine;
+	rc = weft__scope_outcome(s, rc);
+	weft__scope_exit(s);
+	return rc;
+}
+
+/* --- asking and changing ----------------------------------------------- */
+
+bool weft_scope_cancel_called(const struct weft_scope *scope)
+{
+	const struct weft__scope *s = (const struct weft__scope *)(const void *)scope;
+	return load_acquire(&s->node.flags) & (WEFT__NODE_CANCELLED | WEFT__NODE_SOFT);
+}
+
+bool weft_scope_cancelled_caught(const struct weft_scope *scope)
+{
+	return ((const struct weft__scope *)(const void *)scope)->caught;
+}
+
+/* The reason that belongs to a node; that of a strand is a handle's cancel. */
+static struct weft_reason reason_at(struct weft__node *n)
+{
+	unsigned flags = load_acquire(&n->flags);
+
+	if (!n->parent)
+		return (struct weft_reason){ .kind = WEFT_REASON_SHUTDOWN, .code = WEFT_ESHUTDOWN };
+	if (flags & WEFT__NODE_SCOPE)
+		return scope_at(n)->reason;
+	return (struct weft_reason){ .kind = WEFT_REASON_EXPLICIT, .code = WEFT_ECANCELED };
+}
+
+struct weft_reason weft_scope_reason(const struct weft_scope *scope)
+{
+	const struct weft__scope *s = (const struct weft__scope *)(const void *)scope;
+
+	if (weft_scope_cancel_called(scope))
+		return s->reason;
+	struct weft__node *source =
+		s->state == WEFT__SCOPE_ENTERED ? weft__cancel_source(&s->node) : NULL;
+	if (!source)
+		return (struct weft_reason){ 0 };
+	struct weft_reason reason = reason_at(source);
+	reason.kind = WEFT_REASON_PARENT;
+	return reason;
+}
+
+struct weft_reason weft_cancel_reason(void)
+{
+	struct weft__strand *strand = weft__strand_self();
+	struct weft__node *source = strand ? weft__cancel_source(strand->in.node) : NULL;
+
+	return source ? reason_at(source) : (struct weft_reason){ 0 };
+}
+
+int64_t weft_scope_deadline(const struct weft_scope *scope)
+{
+	return load_relaxed(&((const struct weft__scope *)(const void *)scope)->deadline);
+}
+
+int weft_scope_set_deadline(struct weft_scope *scope, int64_t deadline)
+{
+	struct weft__scope *s = weft__scope_of(scope);
+
+	if (!s || (s->state != WEFT__SCOPE_ENTERED && s->state != WEFT__SCOPE_PREPARED))
+		return WEFT_EINVAL;
+	/* Once it has passed, or been cancelled, there is no way back (SC-8). */
+	if (weft_scope_cancel_called(scope))
+		return 0;
+	if (s->state == WEFT__SCOPE_ENTERED && load_relaxed(&s->deadline) != WEFT_NEVER &&
+	    !weft__timer_disarm(&s->timer))
+		return 0; /* it is firing */
+	store_relaxed(&s->deadline, deadline);
+	return s->state == WEFT__SCOPE_ENTERED ? arm(s) : 0;
+}
+
+void weft_scope_set_shield(struct weft_scope *scope, bool shield)
+{
+	struct weft__scope *s = weft__scope_of(scope);
+	struct weft__node *n = &s->node;
+
+	weft__spin_lock(&n->lock);
+	uint8_t flags = n->flags & (uint8_t)~WEFT__NODE_SHIELD;
+	store_release(&n->flags, (uint8_t)(shield ? flags | WEFT__NODE_SHIELD : flags));
+	weft__spin_unlock(&n->lock);
+	add_seqcst(&weft__cancel_epoch, 1);
+	if (shield || s->state != WEFT__SCOPE_ENTERED || !weft__cancel_visible(n))
+		return;
+	weft__walk_queue(s->runtime, n);
+	weft__walk_all(s->runtime);
+}
+
+int64_t weft_effective_deadline(void)
+{
+	struct weft__strand *strand = weft__strand_self();
+	int64_t earliest = WEFT_NEVER;
+
+	for (struct weft__node *n = strand ? strand->in.node : NULL; n; n = n->parent) {
+		unsigned flags = load_acquire(&n->flags);
+		if (flags & WEFT__NODE_CANCELLED)
+			return INT64_MIN;
+		if ((flags & WEFT__NODE_SCOPE) && n->parent &&
+		    load_relaxed(&scope_at(n)->deadline) < earliest)
+			earliest = load_relaxed(&scope_at(n)->deadline);
+		if (flags & WEFT__NODE_SHIELD)
+			break;
+	}
+	return earliest;
+}
+
+int weft_scope_token(struct weft_scope *scope, struct weft_token *token)
+{
+	struct weft__scope *s = weft__scope_of(scope);
+
+	if (!s || !token || s->state != WEFT__SCOPE_ENTERED)
+		return WEFT_EINVAL;
+	return weft__token_new(s, token);
+}
+
+int weft_shield(weft_fn *fn, void *arg, int64_t limit)
+{
+	struct weft_scope s;
+
+	if (!fn)
+		return WEFT_EINVAL;
+	if (limit == 0)
+		limit = weft__config_shield_limit();
+	int rc = weft_scope_enter_opt(&s, &(const struct weft_scope_opts){
+						  .size = sizeof(struct weft_scope_opts),
+						  .timeout = limit,
+						  .shield = true });
+	return rc ? rc : weft_scope_leave(&s, fn(arg));
+}

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * task.c - handles: asking about tasks, waiting for them, cancelling them
+ *
+ * What a handle leads to is under the lock of its watch.  A task that somebody may
+ * have a handle of takes that lock when it ends, first of all: from then on no cancel
+ * through a handle reaches its node, and the node waits for those under way.
+ */
+#include "async/task.h"
+
+#include <weft/error.h>
+
+#include "async/async.h"
+#include "async/group.h"
+#include "async/locals.h"
+#include "async/wait.h"
+#include "runtime/runtime.h"
+#include "runtime/topology.h"
+#include "runtime/worker.h"
+
+/* Somebody who waits for the end of a task. */
+struct watcher {
+	struct weft__list link;
+	struct weft__strand *strand;
+	uint64_t ticket;
+	struct weft_task task;
+};
+
+bool weft__spawn_opts_ok(const struct weft_spawn_opts *o)
+{
+	return o->size >= sizeof *o &&
+	       (o->stack_size == 0 ||
+		(o->stack_size >= WEFT__STACK_MIN && o->stack_size <= WEFT__STACK_MAX));
+}
+
+/* --- the task's side ----------------------------------------------------- */
+
+static enum weft_task_state outcome(const struct weft__task *t, int rc)
+{
+	if (rc >= 0)
+		return WEFT_TASK_DONE;
+	if (rc == WEFT_ECANCELED &&
+	    (weft__cancel_visible(&t->strand.node) & WEFT__NODE_CANCELLED))
+		return WEFT_TASK_CANCELLED;
+	return WEFT_TASK_FAILED;
+}
+
+static bool is_task(const struct weft__task *t, struct weft_task task)
+{
+	return t->slot == task.slot && load_relaxed(&t->generation) == task.generation;
+}
+
+void weft__task_end(struct weft__task *t, int rc)
+{
+	struct weft__watch *watch = weft__record_watch(t->strand.runtime, t->slot);
+	enum weft_task_state state = outcome(t, rc);
+
+	weft__spin_lock(&watch->lock);
+	t->rc = rc;
+	store_release(&t->state, (uint8_t)state);
+	weft__list_for_each(link, &watch->waiters)
+	{
+		struct watcher *me = WEFT__CONTAINER(link, struct watcher, link);
+		if (is_task(t, me->task)) {
+			weft__list_remove(link);
+			weft__wake(me->strand, me->ticket, WEFT__GRANTED);
+		}
+	}
+	weft__spin_unlock(&watch->lock);
+}
+
+void weft__task_put(struct weft_runtime *rt, struct weft__task *t)
+{
+	if (!(t->flags & WEFT__TASK_SEEN)) {
+		weft__record_put(rt, t);
+		return;
+	}
+	struct weft__watch *watch = weft__record_watch(rt, t->slot);
+	weft__spin_lock(&watch->lock);
+	weft__record_put(rt, t);
+	weft__spin_unlock(&watch->lock);
+}
+
+/* --- the other side ------------------------------------------------------ */
+
+/* The runtime of the caller, or the default one, which is then held. */
+struct where {
+	struct weft_runtime *rt;
+	bool held;
+};
+
+static struct where enter(void)
+{
+	struct weft__worker *w = weft__worker_self();
+
+	if (w)
+		return (struct where){ w->runtime, false };
+	if (weft__forked())
+		return (struct where){ NULL, false };
+	return (struct where){ weft__default_hold(), true };
+}
+
+static void leave(struct where where)
+{
+	if (where.held)
+		weft__default_release();
+}
+
+/* The task's record, with its watch locked; NULL, and nothing locked, when the handle
+ * is stale. */
+static struct weft__task *lock_task(struct weft_runtime *rt, struct weft_task task)
+{
+	struct weft__task *t =
+		rt && task.generation ? weft__record_at(rt, task.slot) : NULL;
+
+	if (!t)
+		return NULL;
+	struct weft__watch *watch = weft__record_watch(rt, task.slot);
+	weft__spin_lock(&watch->lock);
+	if (is_task(t, task))
+		return t;
+	weft__spin_unlock(&watch->lock);
+	return NULL;
+}
+
+static void unlock_task(struct weft_runtime *rt, struct weft__task *t)
+{
+	weft__spin_unlock(&weft__record_watch(rt, t->slot)->lock);
+}
+
+static bool has_ended(enum weft_task_state state)
+{
+	return state >= WEFT_TASK_DONE;
+}
+
+struct weft_task weft_task_self(void)
+{
+	struct weft__strand *s = weft__strand_self();
+	struct weft__task *t = s ? s->in.task : NULL;
+
+	if (!t)
+		return (struct weft_task){ 0 };
+	/* Stolen pieces of one task may ask at the same time. */
+	struct weft__watch *watch = weft__record_watch(s->runtime, t->slot);
+	weft__spin_lock(&watch->lock);
+	t->flags |= WEFT__TASK_SEEN;
+	weft__spin_unlock(&watch->lock);
+	return (struct weft_task){ t->slot, t->generation };
+}
+
+const char *weft_task_self_name(void)
+{
+	return weft__strand_name(weft__strand_self());
+}
+
+/* What is known of a task; false when nothing is. */
+static bool look(struct weft_task task, enum weft_task_state *state, int *rc)
+{
+	struct where where = enter();
+	struct weft__task *t = lock_task(where.rt, task);
+
+	if (t) {
+		*state = (enum weft_task_state)load_acquire(&t->state);
+		*rc = has_ended(*state) ? t->rc : 0;
+		unlock_task(where.rt, t);
+	}
+	leave(where);
+	return t != NULL;
+}
+
+enum weft_task_state weft_task_state(struct weft_task task)
+{
+	enum weft_task_state state;
+	int rc;
+
+	return look(task, &state, &rc) ? state : WEFT_TASK_UNKNOWN;
+}
+
+int weft_task_result(struct weft_task task, int *rc)
+{
+	enum weft_task_state state;
+	int value;
+
+	if (!look(task, &state, &value))
+		return WEFT_EINVAL;
+	if (!has_ended(state))
+		return WEFT_EAGAIN;
+	if (rc)
+		*rc = value;
+	return 0;
+}
+
+bool weft_task_cancel(struct weft_task task)
+{
+	struct where where = enter();
+	struct weft__task *t = lock_task(where.rt, task);
+	bool fresh = false;
+
+	if (t) {
+		struct weft__node *n = &t->strand.node;
+		fresh = !has_ended((enum weft_task_state)t->state) &&
+			weft__node_mark(n, WEFT__NODE_CANCELLED);
+		if (fresh)
+			weft__walk_queue(where.rt, n);
+		unlock_task(where.rt, t);
+	}
+	if (fresh)
+		weft__walk_all(where.rt);
+	leave(where);
+	return fresh;
+}
+
+/* Waits, the watch being locked, which it unlocks. */
+static int wait_locked(struct weft__strand *s, struct weft_runtime *rt, struct weft__task *t,
+		       struct weft_task task)
+{
+	struct weft__watch *watch = weft__record_watch(rt, t->slot);
+	struct watcher me = { .strand = s, .task = task };
+
+	me.ticket = weft__wait_ticket(s);
+	weft__list_push_back(&watch->waiters, &me.link);
+	weft__spin_unlock(&watch->lock);
+	unsigned code = weft__wait_park(s, "a task", t);
+	weft__spin_lock(&watch->lock);
+	weft__list_remove(&me.link); /* nothing, if it was taken out */
+	weft__spin_unlock(&watch->lock);
+	return weft__code_error(code);
+}
+
+static int wait_end(struct weft__strand *s, struct weft_task task, int *rc)
+{
+	struct weft__task *t;
+	int error = weft__wait_begin(s, WEFT__ABORTABLE);
+
+	if (error != 0)
+		return error;
+	t = lock_task(s->runtime, task);
+	if (t && !has_ended((enum weft_task_state)t->state)) {
+		error = wait_locked(s, s->runtime, t, task);
+	} else {
+		if (t)
+			unlock_task(s->runtime, t);
+		weft__wait_end(s);
+	}
+	if (error != 0)
+		return error;
+	return weft_task_result(task, rc);
+}
+
+int weft_task_wait(struct weft_task task, int *rc)
+{
+	struct weft__strand *s = weft__strand_self();
+
+	if (!s)
+		return WEFT_ENOTASK;
+	if (s->in.task && is_task(s->in.task, task))
+		return WEFT_EDEADLK;
+	int error = weft__point(s);
+	return error ? error : wait_end(s, task, rc);
+}
+
+void weft_task_forget(struct weft_task task)
+{
+	struct weft__strand *s = weft__strand_self();
+	struct weft__task *t = s ? lock_task(s->runtime, task) : NULL;
+	bool free = false;
+
+	if (!t)
+		return;
+	if (t->flags & WEFT__TASK_HANDLE) {
+		struct weft__group *g = t->group;
+		weft__spin_lock(&g->lock);
+		t->flags &= (uint8_t)~WEFT__TASK_HANDLE;
+		free = has_ended((enum weft_task_state)t->state) && !weft__list_is_empty(&t->strand.node.link) &&
+		       !(t->flags & WEFT__TASK_KEPT);
+		if (free)
+			weft__list_remove(&t->strand.node.link);
+		weft__spin_unlock(&g->lock);
+	}
+	if (free)
+		weft__record_put(s->runtime, t);
+	unlock_task(s->runtime, t);
+}
+
+static int spawn_root(struct weft__strand *s, weft_fn *fn, void *arg,
+		      const struct weft_spawn_opts *o)
+{
+	struct weft_runtime *rt = s->runtime;
+	struct weft__task *t;
+
+	if (!weft__gate_enter(rt->roots))
+		return WEFT_ESHUTDOWN;
+	t = weft__record_get(rt);
+	if (!t) {
+		weft__gate_leave(rt->roots);
+		return WEFT_ENOMEM;
+	}
+	weft__task_init(t, rt, &rt->root, s->in.locals, fn, arg);
+	if (o) {
+		t->name = o->name;
+		t->stack_size = o->stack_size;
+	}
+	weft__submit(rt, &t->job);
+	return 0;
+}
+
+int weft__task_on_stack(struct weft__task *t)
+{
+	return t->fn(t->arg);
+}
+
+int weft_spawn_detached_opt(weft_fn *fn, void *arg, const struct weft_spawn_opts *o)
+{
+	struct weft__strand *s = weft__strand_self();
+
+	if (!fn || (o && (!weft__spawn_opts_ok(o) || o->daemon || o->service || o->task)))
+		return WEFT_EINVAL;
+	if (!s)
+		return WEFT_ENOTASK;
+	int rc = spawn_root(s, fn, arg, o);
+	if (rc != 0 && o && o->drop)
+		o->drop(arg);
+	return rc;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * task.h - the record of a spawned task
+ */
+#ifndef WEFT_ASYNC_TASK_H
+#define WEFT_ASYNC_TASK_H
+
+#include <weft/task.h>
+
+#include "deque/job.h"
+#include "runtime/strand.h"
+
+struct weft__group;
+struct weft__start;
+
+/* 192 bytes: a million tasks that have not started are 192 MB. */
+struct weft__task {
+	struct weft__job job;	   /* while it is to start; `next` links free records */
+	struct weft__strand strand;
+	weft_fn *fn;
+	void *arg;
+	const char *name;
+	struct weft__group *group;
+	uint32_t slot, generation;
+	int rc;
+	uint8_t state; /* enum weft_task_state */
+	uint8_t flags; /* enum weft__task_flags */
+	struct weft__start *start; /* who waits for weft_ready, or NULL */
+	size_t stack_size;	   /* 0: that of the runtime */
+};
+
+_Static_assert(sizeof(struct weft__task) <= 192, "a task is to take 192 bytes");
+
+enum weft__task_flags {
+	WEFT__TASK_HANDLE = 1, /* somebody has a handle: outlives its end */
+	WEFT__TASK_DAEMON = 2,
+	WEFT__TASK_KEPT = 4, /* for weft_group_next */
+	WEFT__TASK_SEEN = 8, /* somebody may have a handle: ends under the lock of those */
+};
+
+bool weft__spawn_opts_ok(const struct weft_spawn_opts *o);
+
+/* All but what the options say. */
+void weft__task_init(struct weft__task *t, struct weft_runtime *rt, struct weft__node *parent,
+		     const struct weft_local *locals, weft_fn *fn, void *arg);
+
+/* Calls t->fn on a stack of t->stack_size. */
+int weft__task_on_stack(struct weft__task *t);
+
+/* For those who have a handle: the task has ended with rc. */
+void weft__task_end(struct weft__task *t, int rc);
+
+/* Gives the record back. */
+void weft__task_put(struct weft_runtime *rt, struct weft__task *t);
+
+static inline const char *weft__task_name(const struct weft__task *t)
+{
+	return t ? t->name : NULL;
+}
+
+#endif

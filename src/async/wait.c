@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * wait.c - the word that decides who ends a wait
+ *
+ * Orderings
+ *
+ *   O1  what the waker did -> the waiter    release half of the claim's CAS  =>
+ *       acquire load of the word, by the waiter itself.
+ *   O2  the parked fiber -> the waker       release half of the CAS to PARKED =>
+ *       acquire half of the claim's CAS.  Carries strand->fiber and its context.
+ *   O3  cancel against begin, store-load    the exchange in begin, then the epoch
+ *       and the flags; the canceller sets flags and epoch, then reads the word
+ *       (tree.c).  Both are full barriers: either begin sees the cancel, or the
+ *       canceller sees the wait.
+ *
+ * A claim that finds the strand WAITING touches nothing of it afterwards: the
+ * strand, on its way to park, finds the word claimed and goes on.
+ */
+#include "async/wait.h"
+
+#include <weft/error.h>
+#include <weft/runtime.h>
+
+#include "async/tree.h"
+#include "deque/futex.h"
+#include "runtime/runtime.h"
+#include "runtime/worker.h"
+
+enum { BUDGET = 128 }; /* points in a row (CO-5) */
+
+int weft__wait_begin(struct weft__strand *s, unsigned flags)
+{
+	uint64_t ticket = weft__wait_ticket(s) + 1;
+
+	if ((flags & WEFT__ABORTABLE) && s->runtime)
+		weft__node_link(&s->node);
+	exchange_seqcst(&s->word, ticket << 16 | WEFT__WAITING | flags); /* O3 */
+	if (!(flags & WEFT__ABORTABLE) || !s->runtime)
+		return 0;
+	if (weft__strand_check(s) == 0 &&
+	    !((flags & WEFT__SOFT) && weft__cancel_visible(s->in.node)))
+		return 0;
+	weft__wait_end(s);
+	return WEFT_ECANCELED;
+}
+
+static unsigned code_of(const struct weft__strand *s)
+{
+	return load_acquire(&s->word) >> 8 & 0xff; /* O1 */
+}
+
+unsigned weft__wait_end(struct weft__strand *s)
+{
+	if (weft__claim(s, weft__wait_ticket(s), 0) == WEFT__CLAIM_LOST)
+		return code_of(s);
+	return 0;
+}
+
+enum weft__claim weft__claim(struct weft__strand *s, uint64_t ticket, unsigned code)
+{
+	for (;;) {
+		uint64_t word = load_acquire(&s->word);
+
+		if (word >> 16 != ticket || (word & WEFT__STATE) == WEFT__RUNNING)
+			return WEFT__CLAIM_LOST;
+		if (cas_seqcst(&s->word, word, ticket << 16 | (uint64_t)code << 8)) /* O1, O2 */
+			return (word & WEFT__STATE) == WEFT__PARKED ? WEFT__CLAIM_PARKED
+								    : WEFT__CLAIM_WAITING;
+	}
+}
+
+/* WAITING becomes PARKED; false when somebody has claimed the wait. */
+static bool set_parked(struct weft__strand *s)
+{
+	uint64_t word = load_relaxed(&s->word);
+
+	return (word & WEFT__STATE) == WEFT__WAITING &&
+	       cas_seqcst(&s->word, word, word ^ WEFT__WAITING ^ WEFT__PARKED); /* O2 */
+}
+
+/* On the next fiber: from here on the strand may be resumed. */
+static void parked(struct weft__worker *w, struct weft__fiber *from, void *arg)
+{
+	struct weft__strand *s = arg;
+
+	store_relaxed(&s->fiber, from);
+	if (!set_parked(s))
+		weft__ready(w->runtime, from);
+}
+
+static void park_thread(struct weft__strand *s)
+{
+	struct weft__thread_strand *t = WEFT__CONTAINER(s, struct weft__thread_strand, strand);
+
+	if (!set_parked(s))
+		return;
+	while (load_acquire(&t->woken) == 0)
+		futex_wait(&t->woken, 0);
+	store_relaxed(&t->woken, 0);
+}
+
+unsigned weft__wait_park(struct weft__strand *s, const char *what, const void *on)
+{
+	if ((load_relaxed(&s->word) & WEFT__STATE) == WEFT__RUNNING)
+		return code_of(s);
+	s->node.budget = 0;
+	if (!s->runtime) {
+		park_thread(s);
+		return code_of(s);
+	}
+	struct weft__fiber *fiber = weft__worker_fiber(weft__worker_self());
+	store_relaxed(&fiber->wait_what, what);
+	store_relaxed(&fiber->wait_on, on);
+	if (weft__suspend(parked, s) != 0 &&
+	    weft__claim(s, weft__wait_ticket(s), WEFT__NO_STACK) != WEFT__CLAIM_LOST)
+		return WEFT__NO_STACK;
+	store_relaxed(&fiber->wait_what, (const char *)NULL);
+	return code_of(s);
+}
+
+static void resume_thread(struct weft__strand *s)
+{
+	struct weft__thread_strand *t = WEFT__CONTAINER(s, struct weft__thread_strand, strand);
+
+	store_release(&t->woken, 1);
+	futex_wake(&t->woken, 1);
+}
+
+void weft__resume(struct weft__strand *s)
+{
+	if (s->runtime)
+		weft__ready(s->runtime, load_relaxed(&s->fiber));
+	else
+		resume_thread(s);
+}
+
+void weft__resume_quietly(struct weft__strand *s)
+{
+	if (s->runtime)
+		weft__ready_quietly(s->runtime, load_relaxed(&s->fiber));
+	else
+		resume_thread(s);
+}
+
+int weft__code_error(unsigned code)
+{
+	switch (code) {
+	case WEFT__CANCELLED:
+		return WEFT_ECANCELED;
+	case WEFT__TIMED_OUT:
+		return WEFT_ETIMEDOUT;
+	case WEFT__CLOSED:
+		return WEFT_ECLOSED;
+	case WEFT__BROKEN:
+		return WEFT_EBROKEN;
+	case WEFT__NO_STACK:
+		return WEFT_ENOMEM;
+	default:
+		return 0;
+	}
+}
+
+int weft__point(struct weft__strand *s)
+{
+	int rc = weft__strand_check(s);
+
+	if (rc != 0)
+		return rc;
+	if (WEFT_UNLIKELY(++s->node.budget >= BUDGET)) {
+		s->node.budget = 0;
+		weft_yield();
+	}
+	return 0;
+}
+
+struct weft__strand *weft__strand_here(struct weft__thread_strand *local)
+{
+	static const struct weft__ambient none;
+	struct weft__strand *s = weft__strand_self();
+
+	if (s)
+		return s;
+	weft__strand_init(&local->strand, NULL, &none);
+	local->woken = 0;
+	return &local->strand;
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * wait.h - how a strand waits and is woken, once
+ *
+ * Every wait of this floor is this one: a grant, a cancel and a time-out all try
+ * to claim the same word, and one of them wins.
+ *
+ *	if ((rc = weft__wait_begin(s, WEFT__ABORTABLE)) != 0)
+ *		return rc;                      cancelled: nothing happened
+ *	... leave (s, weft__wait_ticket(s)) where a waker will find it ...
+ *	code = weft__wait_park(s, "what", on);
+ *	... unless the waker did, take it away again ...
+ *
+ * Who finds it claims it, under the lock that keeps it from being taken away, and
+ * resumes it, at the latest when that lock is released:
+ *
+ *	if (weft__claim(s, ticket, WEFT__GRANTED) == WEFT__CLAIM_PARKED)
+ *		weft__resume(s);
+ *
+ *	word   [ ticket 48 | code 8 | . . . SOFT ABORTABLE | state 2 ]
+ *
+ *	RUNNING --begin--> WAITING --park--> PARKED      (the strand itself)
+ *	   ^                  |                |
+ *	   '------claim-------'-----claim------'         (whoever wins)
+ *
+ *   threads    begin, park: the strand.  claim, resume: any.
+ *   memory     a strand that was claimed PARKED stays until it is resumed; one that
+ *              was claimed WAITING may be gone at once.
+ */
+#ifndef WEFT_ASYNC_WAIT_H
+#define WEFT_ASYNC_WAIT_H
+
+#include "runtime/strand.h"
+
+enum {
+	WEFT__RUNNING = 0,
+	WEFT__WAITING = 1,
+	WEFT__PARKED = 2,
+	WEFT__STATE = 3,
+	WEFT__ABORTABLE = 4, /* a cancel ends the wait */
+	WEFT__SOFT = 8,	     /* and so does one with grace, at once */
+};
+
+/* Why a wait ended. */
+enum weft__code {
+	WEFT__GRANTED = 1,
+	WEFT__CANCELLED,
+	WEFT__TIMED_OUT,
+	WEFT__CLOSED,
+	WEFT__BROKEN,
+	WEFT__NO_STACK, /* there is none to go on with meanwhile */
+};
+
+enum weft__claim {
+	WEFT__CLAIM_LOST,    /* the wait is over already */
+	WEFT__CLAIM_WAITING, /* won; it has not parked yet and will see */
+	WEFT__CLAIM_PARKED,  /* won; resume it */
+};
+
+/* 0, or WEFT_ECANCELED when an abortable wait is cancelled already; then no wait
+ * has begun.  A full barrier. */
+int weft__wait_begin(struct weft__strand *s, unsigned flags);
+
+static inline uint64_t weft__wait_ticket(const struct weft__strand *s)
+{
+	return load_relaxed(&s->word) >> 16;
+}
+
+/* Ends a wait that has begun without parking: the code of who claimed it before,
+ * or 0. */
+unsigned weft__wait_end(struct weft__strand *s);
+
+/* Waits; enum weft__code.  `what` and `on` are for reports: "lock", its address. */
+unsigned weft__wait_park(struct weft__strand *s, const char *what, const void *on);
+
+enum weft__claim weft__claim(struct weft__strand *s, uint64_t ticket, unsigned code);
+
+/* The strand that was claimed PARKED goes on.  Quietly: see weft__ready. */
+void weft__resume(struct weft__strand *s);
+void weft__resume_quietly(struct weft__strand *s);
+
+/* Claim and resume; true when it won. */
+static inline bool weft__wake(struct weft__strand *s, uint64_t ticket, unsigned code)
+{
+	enum weft__claim claim = weft__claim(s, ticket, code);
+
+	if (claim == WEFT__CLAIM_PARKED)
+		weft__resume(s);
+	return claim != WEFT__CLAIM_LOST;
+}
+
+/* The error of a code: 0, WEFT_ECANCELED, WEFT_ETIMEDOUT ... */
+int weft__code_error(unsigned code);
+
+/* Every call that may suspend begins with this: WEFT_ECANCELED, or 0 after giving
+ * way if the strand has passed many such points in a row (CO-3, CO-5). */
+int weft__point(struct weft__strand *s);
+
+/* A plain thread that waits like a strand.  It has no scope: nothing cancels it. */
+struct weft__thread_strand {
+	struct weft__strand strand;
+	uint32_t woken;
+};
+
+/* The strand that the caller is, or `local` made into one. */
+struct weft__strand *weft__strand_here(struct weft__thread_strand *local);
+
+#endif
