@@ -9,7 +9,9 @@
 #include <weft/error.h>
 #include <weft/fork.h>
 #include <weft/info.h>
+#include <weft/interop.h>
 #include <weft/local.h>
+#include <weft/offload.h>
 #include <weft/runtime.h>
 #include <weft/scope.h>
 #include <weft/sort.h>

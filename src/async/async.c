@@ -6,6 +6,9 @@
 
 #include <weft/error.h>
 
+#include "async/config.h"
+#include "async/interop.h"
+#include "async/offload.h"
 #include "async/scope.h"
 #include "deque/alloc.h"
 #include "runtime/runtime.h"
@@ -25,6 +28,7 @@ static int start(struct weft_runtime *rt)
 	weft__poller_init(&a->poller);
 	weft__walker_init(&a->walker);
 	weft__quiet_init(&a->quiet);
+	weft__pool_init(&a->pool, weft__config_thread_workers(rt), 0, NULL);
 	rt->async = a;
 	rt->watch_quiet = a->clock.is_virtual;
 	return 0;
@@ -45,6 +49,8 @@ static void cancel(struct weft_runtime *rt)
 static void stop(struct weft_runtime *rt)
 {
 	weft__events_stop(rt);
+	weft__pool_shut(&rt->async->pool, true);
+	weft__pool_await(&rt->async->pool);
 }
 
 static void end(struct weft_runtime *rt)
@@ -57,9 +63,18 @@ static void end(struct weft_runtime *rt)
 	weft__free(a, sizeof *a);
 }
 
+static bool host(weft_fn *fn, void *arg, int *rc)
+{
+	if (!weft__host_exists())
+		return false;
+	*rc = weft__from_host(fn, arg);
+	return true;
+}
+
 const struct weft__hooks weft__hooks = {
 	.check = weft__scope_check,
 	.strand_end = weft__scope_strand_end,
+	.host = host,
 	.quiet = weft__quiet,
 	.start = start,
 	.cancel = cancel,

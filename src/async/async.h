@@ -10,6 +10,7 @@
 #include "async/poller.h"
 #include "async/quiet.h"
 #include "async/records.h"
+#include "async/thread_pool.h"
 #include "async/tree.h"
 
 struct weft__async {
@@ -19,6 +20,7 @@ struct weft__async {
 	struct weft__walker walker;
 	struct weft__records records; /* of spawned tasks */
 	struct weft__quiet quiet;
+	struct weft_thread_pool pool; /* for blocking calls that name none */
 };
 
 #endif

@@ -7,6 +7,7 @@
  */
 #include "async/config.h"
 
+#include "async/thread_pool.h"
 #include "deque/atomic.h"
 #include "runtime/strand.h"
 
@@ -32,7 +33,7 @@ size_t weft__config_pool_size(const struct weft__strand *s)
 unsigned weft__config_thread_workers(const struct weft_runtime *rt)
 {
 	unsigned n = load_relaxed(&rt->config.default_thread_workers);
-	return n ? n : 512;
+	return n ? n : WEFT__POOL_THREADS;
 }
 
 unsigned weft__config_process_workers(const struct weft_runtime *rt)

@@ -11,6 +11,7 @@
 
 #include <weft/error.h>
 
+#include "async/offload.h"
 #include "deque/alloc.h"
 #include "runtime/strand.h"
 
@@ -43,32 +44,41 @@ void weft__locals_unref(const struct weft_local *l)
 	}
 }
 
-int weft_with_local(const struct weft_key *key, void *value, weft_fn *fn, void *arg)
+/* Where the caller's bindings begin: a task's, or those of a blocking call; NULL on
+ * other threads. */
+static const struct weft_local **here(void)
 {
 	struct weft__strand *s = weft__strand_self();
 
+	return s ? &s->in.locals : weft__host_locals();
+}
+
+int weft_with_local(const struct weft_key *key, void *value, weft_fn *fn, void *arg)
+{
+	const struct weft_local **locals = here();
+
 	if (!key || !fn)
 		return WEFT_EINVAL;
-	if (!s)
+	if (!locals)
 		return WEFT_ENOTASK;
 	struct weft_local *l = weft__alloc(sizeof *l);
 	if (!l)
 		return WEFT_ENOMEM;
-	*l = (struct weft_local){ s->in.locals, key, value, 1 };
+	*l = (struct weft_local){ *locals, key, value, 1 };
 	/* The new binding takes over the strand's hold on the outer ones and gives it
 	 * back at its end. */
 	weft__locals_ref(l->outer);
-	s->in.locals = l;
+	*locals = l;
 	int rc = fn(arg);
-	s->in.locals = l->outer;
+	*locals = l->outer;
 	weft__locals_unref(l);
 	return rc;
 }
 
 void *weft_local(const struct weft_key *key)
 {
-	struct weft__strand *s = weft__strand_self();
-	const struct weft_local *l = s ? s->in.locals : NULL;
+	const struct weft_local **locals = here();
+	const struct weft_local *l = locals ? *locals : NULL;
 
 	while (l && l->key != key)
 		l = l->outer;

@@ -80,7 +80,10 @@ int weft_run_sync(weft_fn *fn, void *arg)
 		return fn(arg);
 	if (weft__forked())
 		return WEFT_ESHUTDOWN;
-	int rc = enter(&rt);
+	int rc;
+	if (weft__hooks.host(fn, arg, &rc))
+		return rc;
+	rc = enter(&rt);
 	if (rc != 0)
 		return rc;
 	rc = weft__root_run(rt, fn, arg);

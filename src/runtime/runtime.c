@@ -270,10 +270,17 @@ static void run_root(struct weft__job *job)
 
 int weft__root_run(struct weft_runtime *rt, weft_fn *fn, void *arg)
 {
-	struct root r = { .fn = fn, .arg = arg, .done.pending = 1 };
 	struct weft__ambient in = { .node = &rt->root };
 
-	weft__strand_init(&r.strand, rt, &in);
+	return weft__root_run_in(rt, &in, fn, arg);
+}
+
+int weft__root_run_in(struct weft_runtime *rt, const struct weft__ambient *in, weft_fn *fn,
+		      void *arg)
+{
+	struct root r = { .fn = fn, .arg = arg, .done.pending = 1 };
+
+	weft__strand_init(&r.strand, rt, in);
 	store_relaxed(&r.job.run, run_root);
 	weft__inject_push(&rt->inject, &r.job);
 	weft__idle_notify(rt);

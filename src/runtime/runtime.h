@@ -49,6 +49,10 @@ int weft__config_check(const struct weft_config *config);
 /* Runs fn(arg) as a task of the runtime; the calling thread sleeps. */
 int weft__root_run(struct weft_runtime *rt, weft_fn *fn, void *arg);
 
+/* The same in these surroundings, which stay until it returns. */
+int weft__root_run_in(struct weft_runtime *rt, const struct weft__ambient *in, weft_fn *fn,
+		      void *arg);
+
 /* The default runtime, NULL when it does not run; it neither starts nor ends
  * before the release. */
 struct weft_runtime *weft__default_hold(void);

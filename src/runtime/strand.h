@@ -81,6 +81,9 @@ struct weft__hooks {
 	int (*check)(struct weft__strand *s);
 	/* The strand ends, and its node is linked. */
 	void (*strand_end)(struct weft__strand *s);
+	/* A root from a thread that acts for a task: runs fn(arg) for it and leaves what it
+	 * returned in *rc.  False when it acts for none. */
+	bool (*host)(int (*fn)(void *arg), void *arg, int *rc);
 	/* The last worker falls asleep. */
 	void (*quiet)(struct weft_runtime *rt);
 	/* The life of a runtime: before its workers start, when its last root has left,

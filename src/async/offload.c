@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * offload.c - a task waits for a call on another thread
+ *
+ *	QUEUED --a thread takes it--> RUNNING ------> DONE
+ *	   |                           |   '--commit--> COMMITTED --> DONE
+ *	   |'------abandon-------------'-> ABANDONED
+ *	   '--cancel: taken back, never runs
+ *
+ * Invariants
+ *
+ *   I1  state, ticket and pins are under the job's lock.  The thread's last touch of a
+ *       job that somebody waits for is the unlock behind DONE; the waiter looks at the
+ *       state under the lock before it lets the job go.
+ *   I2  A job that can be abandoned is allocated, with its copy of the argument; from
+ *       ABANDONED on it is the thread's, before that the waiter's.
+ *   I3  A caller is not let go while its call runs something on its behalf
+ *       (weft_from_thread): `pins`.  What runs is in the caller's scope and sees the
+ *       cancel, so that is soon.
+ */
+#include "async/offload.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+
+#include <weft/error.h>
+#include <weft/task.h>
+
+#include "async/async.h"
+#include "async/config.h"
+#include "async/locals.h"
+#include "async/wait.h"
+#include "deque/alloc.h"
+#include "runtime/runtime.h"
+
+enum state { QUEUED, RUNNING, COMMITTED, ABANDONED, DONE };
+
+/* How often a call that is to be interrupted gets its signal. */
+#define INTERRUPT_EVERY WEFT_MS(10)
+
+struct job {
+	struct weft__pool_job pooled; /* first */
+	struct weft__spin lock;
+	enum state state;
+	uint32_t cancelled;
+	unsigned pins;
+	bool begun;
+	bool abandon; /* the caller may let go of it */
+	weft_fn *fn;
+	void *arg;
+	int rc;
+	int interrupt;
+	pthread_t thread; /* while it runs */
+	struct weft__strand *strand;
+	uint64_t ticket;
+	struct weft_runtime *runtime;
+	struct weft__ambient in; /* what the caller runs in */
+	struct weft_thread_pool *pool;
+	void (*drop)(void *arg);
+	size_t size; /* of the allocation, 0: on the caller's stack */
+};
+
+/* The call that this thread runs. */
+static __thread struct job *current;
+
+/* --- the thread ---------------------------------------------------------- */
+
+static void free_job(struct job *j)
+{
+	weft__locals_unref(j->in.locals);
+	if (j->size)
+		weft__free(j, j->size);
+}
+
+static void drop_abandoned(struct job *j)
+{
+	if (j->drop)
+		j->drop(j->arg);
+	free_job(j);
+}
+
+static void finish(struct job *j, int rc)
+{
+	struct weft__strand *s = j->strand;
+	enum weft__claim claim = WEFT__CLAIM_LOST;
+
+	weft__spin_lock(&j->lock);
+	bool abandoned = j->state == ABANDONED;
+	if (!abandoned) {
+		j->state = DONE;
+		j->rc = rc;
+		claim = weft__claim(s, j->ticket, WEFT__GRANTED);
+	}
+	weft__spin_unlock(&j->lock); /* I1 */
+	if (abandoned)
+		drop_abandoned(j);
+	else if (claim == WEFT__CLAIM_PARKED)
+		weft__resume(s);
+}
+
+static void allow(int signo, int how)
+{
+	sigset_t set;
+
+	if (signo == 0)
+		return;
+	sigemptyset(&set);
+	sigaddset(&set, signo);
+	pthread_sigmask(how, &set, NULL);
+}
+
+static void run(struct weft__pool_job *pooled)
+{
+	struct job *j = (struct job *)pooled;
+	int signo = j->interrupt;
+	int rc = WEFT_ECANCELED;
+
+	weft__spin_lock(&j->lock);
+	bool go = j->state == QUEUED;
+	if (go) {
+		j->begun = true;
+		j->state = RUNNING;
+		j->thread = pthread_self();
+	}
+	weft__spin_unlock(&j->lock);
+	if (go) {
+		current = j;
+		allow(signo, SIG_UNBLOCK);
+		rc = j->fn(j->arg);
+		allow(signo, SIG_BLOCK);
+		current = NULL;
+	}
+	finish(j, rc);
+}
+
+bool weft_thread_cancelled(void)
+{
+	return current &&
+	       (load_acquire(&current->cancelled) || load_acquire(&current->pool->stop));
+}
+
+int weft_thread_check(void)
+{
+	if (!current)
+		return WEFT_ENOTASK;
+	return weft_thread_cancelled() ? WEFT_ECANCELED : 0;
+}
+
+int weft_thread_commit(void)
+{
+	struct job *j = current;
+
+	if (!j)
+		return WEFT_ENOTASK;
+	weft__spin_lock(&j->lock);
+	bool late = j->state == ABANDONED;
+	if (!late)
+		j->state = COMMITTED;
+	weft__spin_unlock(&j->lock);
+	return late ? WEFT_ECANCELED : 0;
+}
+
+bool weft__host_exists(void)
+{
+	return current != NULL;
+}
+
+bool weft__host_hold(struct weft_runtime **rt, struct weft__ambient *in)
+{
+	struct job *j = current;
+
+	if (!j)
+		return false;
+	weft__spin_lock(&j->lock);
+	bool there = j->state != ABANDONED;
+	if (there) {
+		j->pins++;
+		*rt = j->runtime;
+		*in = j->in;
+	}
+	weft__spin_unlock(&j->lock);
+	return there;
+}
+
+void weft__host_release(void)
+{
+	struct job *j = current;
+	enum weft__claim claim = WEFT__CLAIM_LOST;
+
+	weft__spin_lock(&j->lock);
+	/* A caller that could not let go before looks again. */
+	if (--j->pins == 0 && load_relaxed(&j->cancelled) && j->abandon)
+		claim = weft__claim(j->strand, j->ticket, WEFT__CANCELLED);
+	weft__spin_unlock(&j->lock);
+	if (claim == WEFT__CLAIM_PARKED)
+		weft__resume(j->strand);
+}
+
+const struct weft_local **weft__host_locals(void)
+{
+	return current ? &current->in.locals : NULL;
+}
+
+/* --- the caller ---------------------------------------------------------- */
+
+/* A cancelled caller that waits on interrupts the call now and then. */
+struct alarm {
+	struct weft__timer timer;
+	struct job *job;
+};
+
+static bool claim_alarm(struct weft__timer *t)
+{
+	struct job *j = WEFT__CONTAINER(t, struct alarm, timer)->job;
+
+	return weft__claim(j->strand, load_relaxed(&j->ticket), WEFT__TIMED_OUT) ==
+	       WEFT__CLAIM_PARKED;
+}
+
+static void done_alarm(struct weft__timer *t)
+{
+	weft__resume_quietly(WEFT__CONTAINER(t, struct alarm, timer)->job->strand);
+}
+
+static void interrupt(struct job *j)
+{
+	weft__spin_lock(&j->lock);
+	if (j->state == RUNNING || j->state == COMMITTED)
+		pthread_kill(j->thread, j->interrupt);
+	weft__spin_unlock(&j->lock);
+}
+
+/* One wait: true when it ended by a cancel. */
+static bool wait_once(struct job *j, unsigned flags)
+{
+	struct weft__strand *s = j->strand;
+	struct alarm alarm = { .timer = { .claim = claim_alarm, .done = done_alarm }, .job = j };
+
+	if (weft__wait_begin(s, flags) != 0)
+		return true;
+	weft__spin_lock(&j->lock);
+	store_relaxed(&j->ticket, weft__wait_ticket(s));
+	bool over = j->state == DONE;
+	weft__spin_unlock(&j->lock);
+	if (over) {
+		weft__wait_end(s);
+		return false;
+	}
+	bool sound = j->interrupt && load_relaxed(&j->cancelled);
+	if (sound) {
+		interrupt(j);
+		weft__timer_arm(j->runtime, &alarm.timer,
+				weft__later(weft__clock_now(j->runtime), INTERRUPT_EVERY));
+	}
+	unsigned code = weft__wait_park(s, "a blocking call", j);
+	if (sound)
+		weft__timer_disarm(&alarm.timer);
+	return code == WEFT__CANCELLED;
+}
+
+static bool is_done(struct job *j)
+{
+	weft__spin_lock(&j->lock);
+	bool done = j->state == DONE;
+	weft__spin_unlock(&j->lock);
+	return done;
+}
+
+/* The caller wants to go.  True when the call is the thread's from here on (I2). */
+static bool let_go(struct job *j)
+{
+	weft__spin_lock(&j->lock);
+	bool gone = j->abandon && j->pins == 0 && (j->state == QUEUED || j->state == RUNNING);
+	if (gone)
+		j->state = ABANDONED;
+	weft__spin_unlock(&j->lock);
+	return gone;
+}
+
+/* True when the job is the caller's again: done, or never begun (ECANCELED). */
+static bool await(struct job *j)
+{
+	unsigned flags = WEFT__ABORTABLE;
+
+	for (;;) {
+		bool aborted = wait_once(j, flags);
+
+		if (is_done(j))
+			return true;
+		if (!aborted)
+			continue;
+		if (weft__pool_remove(j->pool, &j->pooled)) {
+			j->rc = WEFT_ECANCELED;
+			return true;
+		}
+		store_release(&j->cancelled, 1);
+		if (let_go(j))
+			return false;
+		flags = 0;
+	}
+}
+
+static void init(struct job *j, struct weft__strand *s, weft_fn *fn, void *arg,
+		 const struct weft_to_thread_opts *o)
+{
+	*j = (struct job){
+		.pooled.run = run,
+		.fn = fn,
+		.arg = arg,
+		.strand = s,
+		.runtime = s->runtime,
+		.in = s->in,
+		.pool = o && o->pool ? o->pool : &s->runtime->async->pool,
+		.drop = o ? o->drop : NULL,
+		.interrupt = o ? o->interrupt : 0,
+		.abandon = o && o->abandon,
+	};
+	weft__list_init(&j->pooled.link);
+	weft__locals_ref(j->in.locals);
+}
+
+static int run_job(struct job *j)
+{
+	struct weft_runtime *rt = j->runtime;
+
+	weft__quiet_hold(rt);
+	int rc = weft__pool_submit(j->pool, &j->pooled);
+	bool mine = rc != 0 || await(j);
+	weft__quiet_release(rt);
+	if (!mine)
+		return WEFT_ECANCELED;
+	if (rc == 0)
+		rc = j->rc;
+	if (j->abandon && !j->begun && j->drop)
+		j->drop(j->arg);
+	free_job(j);
+	return rc;
+}
+
+/* On the caller's stack: it waits in every case. */
+static int run_here(struct weft__strand *s, weft_fn *fn, void *arg,
+		    const struct weft_to_thread_opts *o)
+{
+	struct job j;
+
+	init(&j, s, fn, arg, o);
+	return run_job(&j);
+}
+
+/* Room for the argument behind the job. */
+static int run_owned(struct weft__strand *s, weft_fn *fn, void *arg,
+		     const struct weft_to_thread_opts *o)
+{
+	size_t head = (sizeof(struct job) + 15) & ~(size_t)15;
+	struct job *j = weft__alloc(head + o->copy);
+
+	if (!j) {
+		if (o->drop)
+			o->drop(arg);
+		return WEFT_ENOMEM;
+	}
+	init(j, s, fn, arg, o);
+	j->size = head + o->copy;
+	if (o->copy)
+		j->arg = memcpy((char *)j + head, arg, o->copy);
+	return run_job(j);
+}
+
+/* --- pools --------------------------------------------------------------- */
+
+int weft_thread_pool_create_opt(struct weft_thread_pool **pool,
+				const struct weft_thread_pool_opts *o)
+{
+	struct weft__strand *s = weft__strand_self();
+	struct weft_thread_pool *p;
+	unsigned threads = o ? o->threads : 0;
+
+	if (!pool || (o && (o->size < sizeof *o || o->idle < 0)))
+		return WEFT_EINVAL;
+	p = weft__alloc(sizeof *p);
+	if (!p)
+		return WEFT_ENOMEM;
+	if (threads == 0)
+		threads = s ? weft__config_thread_workers(s->runtime) : WEFT__POOL_THREADS;
+	weft__pool_init(p, threads, o ? o->idle : 0, o ? o->name : NULL);
+	*pool = p;
+	return 0;
+}
+
+/* What has not begun never will. */
+static void cancel_queued(struct weft_thread_pool *pool)
+{
+	struct weft__list jobs, *first;
+
+	weft__pool_take_all(pool, &jobs);
+	while ((first = weft__list_pop_front(&jobs)))
+		finish((struct job *)WEFT__CONTAINER(first, struct weft__pool_job, link),
+		       WEFT_ECANCELED);
+}
+
+int weft_thread_pool_close(struct weft_thread_pool *pool, int rc)
+{
+	if (!pool)
+		return WEFT_EINVAL;
+	weft__pool_shut(pool, rc < 0);
+	if (rc < 0)
+		cancel_queued(pool);
+	int error = weft__pool_await(pool);
+	if (error == 0)
+		weft__free(pool, sizeof *pool);
+	return error;
+}
+
+/* --- one call a item ----------------------------------------------------- */
+
+struct map {
+	struct weft_thread_pool *pool;
+	weft_fn *fn;
+	char *items;
+	size_t n, size;
+	uint64_t next;
+	uint64_t failed; /* lowest index that failed, or n */
+};
+
+static int map_some(void *arg)
+{
+	struct map *m = arg;
+	int rc = 0;
+
+	while (rc >= 0) {
+		uint64_t i = add_seqcst(&m->next, 1);
+		if (i >= m->n)
+			return 0;
+		rc = weft_thread_pool_run(m->pool, m->fn, m->items + i * m->size);
+		if (rc >= 0 || weft_check() != 0)
+			continue;
+		for (uint64_t was; i < (was = load_relaxed(&m->failed));)
+			cas_seqcst(&m->failed, was, i);
+	}
+	return rc;
+}
+
+int weft_thread_pool_map(struct weft_thread_pool *pool, weft_fn *fn, void *items, size_t n,
+			 size_t size, size_t *failed)
+{
+	struct map m = { pool, fn, items, n, size, 0, n };
+	struct weft_group g;
+
+	if (!pool || !fn || (n && (!items || !size)))
+		return WEFT_EINVAL;
+	int rc = weft_group_open(&g);
+	if (rc != 0)
+		return rc;
+	size_t runners = n < pool->most ? n : pool->most;
+	for (size_t i = 0; i < runners && rc == 0; i++)
+		rc = weft_spawn(&g, map_some, &m);
+	rc = weft_group_close(&g, rc);
+	if (rc < 0 && m.failed < n && failed)
+		*failed = (size_t)m.failed;
+	return rc;
+}
+
+int weft_to_thread_opt(weft_fn *fn, void *arg, const struct weft_to_thread_opts *o)
+{
+	struct weft__strand *s = weft__strand_self();
+
+	if (!fn || (o && (o->size < sizeof *o || o->interrupt < 0)))
+		return WEFT_EINVAL;
+	if (o && o->abandon && !o->copy && !o->drop)
+		return WEFT_EINVAL; /* TH-2 */
+	if (!s)
+		return fn(arg);
+	int rc = weft__point(s);
+	if (rc != 0) {
+		if (o && o->abandon && o->drop)
+			o->drop(arg);
+		return rc;
+	}
+	return o && (o->abandon || o->copy) ? run_owned(s, fn, arg, o) : run_here(s, fn, arg, o);
+}

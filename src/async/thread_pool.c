@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * thread_pool.c - an elastic pool: as many threads as there is blocking work
+ *
+ *	          submit: one more is needed
+ *	create -----------------------------> searching --takes a job--> running
+ *	                                        ^  |  ^                     |
+ *	     submit: popped from the stack      |  |  '---------------------'
+ *	            idle -----------------------'  | nothing for SPIN_US
+ *	             ^  '--slept for idle_ns--> end|
+ *	             '-----------------------------'
+ *
+ * Invariants, all under the lock
+ *
+ *   I1  When jobs are queued, a thread searches, or the manager is awake, or there are
+ *       as many threads as there may be and none is idle.  Whether to wake or to create
+ *       is never decided by a count that is stale.
+ *   I2  A thread counted in `searching` looks at the queue under the lock before it
+ *       sleeps or ends.
+ *   I3  `idle` is a stack: the thread that slept last is warm, the ones at the bottom
+ *       get old and end.
+ *
+ * A job wakes or creates one thread at most, and none while one searches.  Whether a
+ * queue that stays needs more is not known at once: a thousand calls of 100 ns are done
+ * by one thread before a second one is awake, a thousand of 10 ms need a thousand.  So
+ * the thread that takes a job and leaves others behind calls the manager, which looks
+ * every 50 us and doubles the number of threads it adds while those there are get
+ * nothing done.  It is a thread too, and sleeps when the queue is empty.
+ *
+ * A thread spins for about a wake-up before it sleeps, so that a task that offloads
+ * one call after the other finds it awake: a hand-over is then two cache misses.  One
+ * thread at a time spins: more would only burn.
+ *
+ * Rejected: pool threads among the workers (a blocked one would be a worker less);
+ * condition variables (glibc 2.36 loses wake-ups, bug 25847); a lock-free queue (the
+ * decision to wake or create needs queue and counts together); a thread for each
+ * queued job (a burst of small ones starts hundreds, which then fight for the lock).
+ */
+#include "async/thread_pool.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <weft/error.h>
+
+#include "async/clock.h"
+#include "async/wait.h"
+#include "deque/futex.h"
+#include "deque/sanitizer.h"
+
+enum {
+	SPIN_US = 50,
+	LOOK_US = 50,  /* of the manager */
+	CALL_MOST = 64, /* threads that it adds at once */
+};
+
+/* A thread of the pool, on its own stack. */
+struct thread {
+	struct weft__list link; /* in pool->idle */
+	uint32_t woken;
+};
+
+int weft__pool_init(struct weft_thread_pool *pool, unsigned most, int64_t idle, const char *name)
+{
+	*pool = (struct weft_thread_pool){
+		.most = most,
+		.idle_ns = idle ? idle : WEFT_SEC(10),
+	};
+	weft__list_init(&pool->queue);
+	weft__list_init(&pool->idle);
+	weft__list_init(&pool->closers);
+	snprintf(pool->name, sizeof pool->name, "%s", name ? name : "weft/io");
+	return 0;
+}
+
+/* --- a thread ------------------------------------------------------------ */
+
+/* With the lock held. */
+static struct weft__pool_job *take(struct weft_thread_pool *pool)
+{
+	struct weft__list *first = weft__list_pop_front(&pool->queue);
+
+	if (!first)
+		return NULL;
+	store_relaxed(&pool->queued, pool->queued - 1);
+	pool->taken++;
+	return WEFT__CONTAINER(first, struct weft__pool_job, link);
+}
+
+/* Watches for a job for some time: true when there may be one. */
+static bool spin(struct weft_thread_pool *pool)
+{
+	int64_t until = weft__monotonic() + SPIN_US * 1000;
+
+	do {
+		for (int i = 0; i < 32; i++) {
+			if (load_relaxed(&pool->queued) != 0 || load_relaxed(&pool->closed))
+				return true;
+			cpu_relax();
+		}
+	} while (weft__monotonic() < until);
+	return false;
+}
+
+WEFT__OF_THREAD static void sleep_on(uint32_t *word, int64_t ns)
+{
+	struct timespec t = { ns / 1000000000, ns % 1000000000 };
+
+	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, 0, &t, NULL, 0);
+}
+
+/* With the lock held, which is given up meanwhile.  False when the thread is to end. */
+static bool sleep_idle(struct weft_thread_pool *pool, struct thread *me)
+{
+	int64_t until = weft__later(weft__monotonic(), pool->idle_ns);
+	int64_t left = pool->idle_ns;
+
+	store_relaxed(&me->woken, 0);
+	weft__list_push_front(&pool->idle, &me->link);
+	pool->searching--;
+	weft__spin_unlock(&pool->lock);
+	while (load_acquire(&me->woken) == 0 && left > 0) {
+		sleep_on(&me->woken, left);
+		left = until - weft__monotonic();
+	}
+	weft__spin_lock(&pool->lock);
+	if (load_relaxed(&me->woken))
+		return true; /* whoever popped us has counted us */
+	weft__list_remove(&me->link);
+	return false;
+}
+
+/* Signals are for the application's threads, but for those that a job asks for. */
+static int create_thread(struct weft_thread_pool *pool, void *(*main)(void *arg))
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	sigset_t all, old;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	sigfillset(&all);
+	sigdelset(&all, SIGSEGV);
+	sigdelset(&all, SIGBUS);
+	sigdelset(&all, SIGFPE);
+	sigdelset(&all, SIGILL);
+	sigdelset(&all, SIGABRT);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	int rc = pthread_create(&thread, &attr, main, pool);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_attr_destroy(&attr);
+	return rc;
+}
+
+static void *manager_main(void *arg);
+
+/* With the lock held: the thread that takes a job leaves others behind. */
+static void call_manager(struct weft_thread_pool *pool)
+{
+	if (pool->managing || (pool->threads == pool->most && weft__list_is_empty(&pool->idle)))
+		return;
+	pool->managing = true;
+	if (pool->managed) {
+		store_release(&pool->pressed, 1);
+		futex_wake(&pool->pressed, 1);
+		return;
+	}
+	pool->managed = create_thread(pool, manager_main) == 0;
+	/* Without one the next job that is queued calls a thread itself. */
+	pool->managing = pool->managed;
+	if (pool->managed)
+		pool->threads++; /* the pool does not end before it */
+}
+
+/* With the lock held: the next job, or NULL when the thread is to end; searching is
+ * left behind in both cases. */
+static struct weft__pool_job *next(struct weft_thread_pool *pool, struct thread *me)
+{
+	for (;;) {
+		struct weft__pool_job *job = take(pool);
+
+		if (job || pool->closed) {
+			pool->searching--;
+			if (pool->queued && pool->searching == 0)
+				call_manager(pool);
+			return job;
+		}
+		if (pool->searching == 1) {
+			weft__spin_unlock(&pool->lock);
+			bool some = spin(pool);
+			weft__spin_lock(&pool->lock);
+			if (some || pool->queued)
+				continue;
+		}
+		if (!sleep_idle(pool, me))
+			return NULL;
+	}
+}
+
+/* Who waits for the end of a pool. */
+struct closer {
+	struct weft__list link;
+	struct weft__strand *strand;
+	uint64_t ticket;
+};
+
+/* With the lock held, which is given up: the last thread of a closed pool has gone, and
+ * after the unlock the pool may be. */
+static void end_pool(struct weft_thread_pool *pool)
+{
+	struct weft__list *first;
+
+	pool->ended = true;
+	while ((first = weft__list_pop_front(&pool->closers))) {
+		struct closer *c = WEFT__CONTAINER(first, struct closer, link);
+		weft__wake(c->strand, c->ticket, WEFT__GRANTED);
+	}
+	weft__spin_unlock(&pool->lock);
+}
+
+/* With the lock held, which is given up. */
+static void unlock_or_end(struct weft_thread_pool *pool)
+{
+	if (pool->closed && pool->threads == 0 && !pool->ended)
+		end_pool(pool);
+	else
+		weft__spin_unlock(&pool->lock);
+}
+
+static void *thread_main(void *arg)
+{
+	struct weft_thread_pool *pool = arg;
+	struct weft__pool_job *job;
+	struct thread me = { .woken = 0 };
+
+	pthread_setname_np(pthread_self(), pool->name);
+	weft__spin_lock(&pool->lock);
+	while ((job = next(pool, &me))) {
+		pool->running++;
+		weft__spin_unlock(&pool->lock);
+		job->run(job);
+		weft__spin_lock(&pool->lock);
+		pool->running--;
+		pool->searching++;
+	}
+	pool->threads--;
+	unlock_or_end(pool);
+	return NULL;
+}
+
+/* --- the callers --------------------------------------------------------- */
+
+/* With the lock held: one more thread.  True when it is to be created; *wake is one
+ * that is to be woken, or NULL. */
+static bool call_thread(struct weft_thread_pool *pool, struct thread **wake)
+{
+	struct weft__list *first = weft__list_pop_front(&pool->idle);
+
+	*wake = NULL;
+	if (!first && pool->threads == pool->most)
+		return false;
+	pool->searching++;
+	if (first) {
+		*wake = WEFT__CONTAINER(first, struct thread, link);
+		store_release(&(*wake)->woken, 1); /* from the unlock on it may be gone */
+		return false;
+	}
+	pool->threads++;
+	return true;
+}
+
+/* Without the lock: what call_thread left to do. */
+static int bring(struct weft_thread_pool *pool, bool create, struct thread *wake)
+{
+	if (wake)
+		futex_wake(&wake->woken, 1);
+	return create ? create_thread(pool, thread_main) : 0;
+}
+
+/* No thread can be had.  Without any other the job is the caller's again. */
+static int no_thread(struct weft_thread_pool *pool, struct weft__pool_job *job)
+{
+	int rc = 0;
+
+	weft__spin_lock(&pool->lock);
+	pool->threads--;
+	pool->searching--;
+	if (job && pool->threads == 0 && !weft__list_is_empty(&job->link)) {
+		weft__list_remove(&job->link);
+		store_relaxed(&pool->queued, pool->queued - 1);
+		rc = WEFT_EAGAIN;
+	}
+	unlock_or_end(pool);
+	return rc;
+}
+
+int weft__pool_submit(struct weft_thread_pool *pool, struct weft__pool_job *job)
+{
+	struct thread *wake = NULL;
+	bool create = false;
+
+	weft__spin_lock(&pool->lock);
+	if (pool->closed) {
+		weft__spin_unlock(&pool->lock);
+		return WEFT_ECLOSED;
+	}
+	weft__list_push_back(&pool->queue, &job->link);
+	store_relaxed(&pool->queued, pool->queued + 1);
+	if (pool->searching == 0 && !pool->managing)
+		create = call_thread(pool, &wake);
+	weft__spin_unlock(&pool->lock);
+	return bring(pool, create, wake) == 0 ? 0 : no_thread(pool, job);
+}
+
+/* --- the manager --------------------------------------------------------- */
+
+static void nap(void)
+{
+	struct timespec t = { 0, LOOK_US * 1000 };
+
+	nanosleep(&t, NULL);
+}
+
+/* Adds up to n threads. */
+static void add_threads(struct weft_thread_pool *pool, unsigned n)
+{
+	for (bool more = true; more && n > 0; n--) {
+		struct thread *wake;
+
+		weft__spin_lock(&pool->lock);
+		unsigned before = pool->searching;
+		bool create = pool->queued > before && call_thread(pool, &wake);
+		more = pool->searching > before;
+		if (!more)
+			wake = NULL;
+		weft__spin_unlock(&pool->lock);
+		if (bring(pool, create, wake) != 0) {
+			no_thread(pool, NULL);
+			return;
+		}
+	}
+}
+
+/* With the lock held, which is given up meanwhile: sleeps until it is called again.
+ * False when it is to end. */
+static bool rest(struct weft_thread_pool *pool)
+{
+	pool->managing = false;
+	store_relaxed(&pool->pressed, 0);
+	while (!pool->managing && !pool->closed) {
+		weft__spin_unlock(&pool->lock);
+		futex_wait(&pool->pressed, 0);
+		weft__spin_lock(&pool->lock);
+	}
+	return pool->managing || pool->queued > 0;
+}
+
+/* With the lock held: more threads are of use. */
+static bool is_pressed(const struct weft_thread_pool *pool)
+{
+	return pool->queued > 0 &&
+	       (pool->threads < pool->most || !weft__list_is_empty(&pool->idle));
+}
+
+static void *manager_main(void *arg)
+{
+	struct weft_thread_pool *pool = arg;
+	unsigned burst = 1;
+
+	pthread_setname_np(pthread_self(), pool->name);
+	weft__spin_lock(&pool->lock);
+	while (is_pressed(pool) || rest(pool)) {
+		uint64_t taken = pool->taken;
+		unsigned threads = pool->threads - 1;
+		if (!is_pressed(pool))
+			continue;
+		weft__spin_unlock(&pool->lock);
+		nap();
+		weft__spin_lock(&pool->lock);
+		bool stuck = pool->taken - taken < threads;
+		weft__spin_unlock(&pool->lock);
+		burst = stuck ? burst * 2 : 1;
+		if (burst > CALL_MOST)
+			burst = CALL_MOST;
+		if (stuck)
+			add_threads(pool, burst / 2);
+		weft__spin_lock(&pool->lock);
+	}
+	pool->managing = pool->managed = false;
+	pool->threads--;
+	unlock_or_end(pool);
+	return NULL;
+}
+
+bool weft__pool_remove(struct weft_thread_pool *pool, struct weft__pool_job *job)
+{
+	weft__spin_lock(&pool->lock);
+	bool queued = !weft__list_is_empty(&job->link);
+	if (queued) {
+		weft__list_remove(&job->link);
+		store_relaxed(&pool->queued, pool->queued - 1);
+	}
+	weft__spin_unlock(&pool->lock);
+	return queued;
+}
+
+void weft__pool_shut(struct weft_thread_pool *pool, bool stop)
+{
+	struct weft__list *first;
+
+	weft__spin_lock(&pool->lock);
+	store_relaxed(&pool->closed, true);
+	if (stop)
+		store_release(&pool->stop, true);
+	while ((first = weft__list_pop_front(&pool->idle))) {
+		struct thread *t = WEFT__CONTAINER(first, struct thread, link);
+		pool->searching++;
+		store_release(&t->woken, 1);
+		futex_wake(&t->woken, 1);
+	}
+	store_release(&pool->pressed, 1);
+	futex_wake(&pool->pressed, 1);
+	unlock_or_end(pool);
+}
+
+void weft__pool_take_all(struct weft_thread_pool *pool, struct weft__list *jobs)
+{
+	weft__list_init(jobs);
+	weft__spin_lock(&pool->lock);
+	weft__list_splice(jobs, &pool->queue);
+	store_relaxed(&pool->queued, (uint64_t)0);
+	weft__spin_unlock(&pool->lock);
+}
+
+static int await_once(struct weft_thread_pool *pool, struct weft__strand *s)
+{
+	struct closer me = { .strand = s };
+	int rc = weft__wait_begin(s, WEFT__ABORTABLE);
+
+	if (rc != 0)
+		return rc;
+	me.ticket = weft__wait_ticket(s);
+	weft__spin_lock(&pool->lock);
+	weft__list_init(&me.link);
+	bool over = pool->ended;
+	if (!over)
+		weft__list_push_back(&pool->closers, &me.link);
+	weft__spin_unlock(&pool->lock);
+	if (over) {
+		weft__wait_end(s);
+		return 0;
+	}
+	unsigned code = weft__wait_park(s, "the threads of a pool", pool);
+	weft__spin_lock(&pool->lock);
+	weft__list_remove(&me.link);
+	over = pool->ended;
+	weft__spin_unlock(&pool->lock);
+	return over ? 0 : weft__code_error(code);
+}
+
+int weft__pool_await(struct weft_thread_pool *pool)
+{
+	struct weft__thread_strand local;
+
+	return await_once(pool, weft__strand_here(&local));
+}
+
+size_t weft_thread_pool_queued(struct weft_thread_pool *pool)
+{
+	return (size_t)load_relaxed(&pool->queued);
+}
+
+size_t weft_thread_pool_running(struct weft_thread_pool *pool)
+{
+	weft__spin_lock(&pool->lock);
+	unsigned running = pool->running;
+	weft__spin_unlock(&pool->lock);
+	return running;
+}
