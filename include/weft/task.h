@@ -117,7 +117,8 @@ struct weft_spawn_opts {
 	struct weft_task *task; /* where to leave a handle, or NULL.  A child with a handle
 	                         * keeps its record, 192 bytes, until the group closes or
 	                         * weft_task_forget */
-	size_t stack_size;      /* bytes; 0: that of the runtime */
+	size_t stack_size;      /* bytes it needs at least, 16 KiB .. 1 GiB; 0: that of the runtime.
+	                         * A larger one than that is held from here to the child's end */
 	bool daemon;            /* cancelled when the last child that is none has ended and the
 	                         * body is done */
 	bool service;           /* a daemon that no cancel reaches before that */

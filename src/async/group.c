@@ -220,8 +220,9 @@ static void run_task(struct weft__job *job)
 	fiber->strand = &t->strand;
 	fiber->name = t->name;
 	store_relaxed(&t->state, (uint8_t)WEFT_TASK_RUNNING);
-	int rc = t->stack_size ? weft__task_on_stack(t) : t->fn(t->arg);
+	int rc = WEFT_UNLIKELY(t->stack) ? weft__task_on_stack(t) : t->fn(t->arg);
 	fiber->name = NULL;
+	fiber->strand = NULL; /* whoever looks at this worker from outside finds nobody */
 	weft__group_child_done(t, rc);
 }
 
@@ -245,14 +246,13 @@ void weft__task_init(struct weft__task *t, struct weft_runtime *rt, struct weft_
 	t->rc = 0;
 	store_relaxed(&t->state, (uint8_t)WEFT_TASK_PENDING);
 	t->flags = 0;
-	t->stack_size = 0;
+	t->stack = NULL;
 	t->start = NULL;
 }
 
 static void apply(struct weft__task *t, const struct weft_spawn_opts *o)
 {
 	t->name = o->name;
-	t->stack_size = o->stack_size;
 	if (o->daemon || o->service) {
 		t->flags |= WEFT__TASK_DAEMON;
 		t->strand.node.flags |= WEFT__NODE_DAEMON;
@@ -297,6 +297,12 @@ int weft__group_spawn(struct weft__group *g, weft_fn *fn, void *arg,
 	weft__task_init(t, s->runtime, &g->scope.node, s->in.locals, fn, arg);
 	t->group = g;
 	t->start = start;
+	if (o && o->stack_size && weft__task_stack(t, o) != 0) {
+		weft__locals_unref(s->in.locals);
+		weft__record_put(s->runtime, t);
+		weft__group_leave_limit(g);
+		return WEFT_ENOMEM;
+	}
 	if (o)
 		apply(t, o);
 	if (g->keep)

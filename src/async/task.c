@@ -81,6 +81,26 @@ void weft__task_put(struct weft_runtime *rt, struct weft__task *t)
 	weft__spin_unlock(&watch->lock);
 }
 
+int weft__task_stack(struct weft__task *t, const struct weft_spawn_opts *o)
+{
+	struct weft_runtime *rt = t->strand.runtime;
+
+	if (o->stack_size <= rt->stacks.size)
+		return 0;
+	t->stack = weft__sizes_get(&rt->sizes, o->stack_size);
+	return t->stack ? 0 : WEFT_ENOMEM;
+}
+
+int weft__task_on_stack(struct weft__task *t)
+{
+	struct weft__stack *stack = t->stack;
+	int rc = weft__sizes_call(stack, t->name, t->fn, t->arg);
+
+	t->stack = NULL;
+	weft__sizes_put(&t->strand.runtime->sizes, stack);
+	return rc;
+}
+
 /* --- the other side ------------------------------------------------------ */
 
 /* The runtime of the caller, or the default one, which is then held. */
@@ -298,16 +318,19 @@ static int spawn_root(struct weft__strand *s, weft_fn *fn, void *arg,
 	weft__task_init(t, rt, &rt->root, s->in.locals, fn, arg);
 	if (o) {
 		t->name = o->name;
-		t->stack_size = o->stack_size;
+		if (weft__task_stack(t, o) != 0)
+			goto no_stack;
 	}
 	weft__submit(rt, &t->job);
 	return 0;
+
+no_stack:
+	weft__locals_unref(s->in.locals);
+	weft__record_put(rt, t);
+	weft__gate_leave(rt->roots);
+	return WEFT_ENOMEM;
 }
 
-int weft__task_on_stack(struct weft__task *t)
-{
-	return t->fn(t->arg);
-}
 
 int weft_spawn_detached_opt(weft_fn *fn, void *arg, const struct weft_spawn_opts *o)
 {

@@ -26,7 +26,7 @@ struct weft__task {
 	uint8_t state; /* enum weft_task_state */
 	uint8_t flags; /* enum weft__task_flags */
 	struct weft__start *start; /* who waits for weft_ready, or NULL */
-	size_t stack_size;	   /* 0: that of the runtime */
+	struct weft__stack *stack; /* NULL: that of its fiber */
 };
 
 _Static_assert(sizeof(struct weft__task) <= 192, "a task is to take 192 bytes");
@@ -44,7 +44,11 @@ bool weft__spawn_opts_ok(const struct weft_spawn_opts *o);
 void weft__task_init(struct weft__task *t, struct weft_runtime *rt, struct weft__node *parent,
 		     const struct weft_local *locals, weft_fn *fn, void *arg);
 
-/* Calls t->fn on a stack of t->stack_size. */
+/* The stack that the options ask for, if that is not of the size that fibers have.
+ * WEFT_ENOMEM when there is none; nothing happened then. */
+int weft__task_stack(struct weft__task *t, const struct weft_spawn_opts *o);
+
+/* Calls t->fn on t->stack, and gives that back. */
 int weft__task_on_stack(struct weft__task *t);
 
 /* For those who have a handle: the task has ended with rc. */

@@ -204,6 +204,7 @@ static int build(struct weft_runtime *rt, unsigned workers, size_t stack_size)
 	if (create_workers(rt, workers) != 0)
 		goto no_workers;
 	weft__node_init(&rt->root, NULL, WEFT__NODE_SCOPE);
+	weft__sizes_init(&rt->sizes);
 	if (weft__hooks.start(rt) != 0)
 		goto no_async;
 	if (start_threads(rt) == 0)
@@ -211,6 +212,7 @@ static int build(struct weft_runtime *rt, unsigned workers, size_t stack_size)
 
 	weft__hooks.end(rt);
 no_async:
+	weft__sizes_fini(&rt->sizes);
 	destroy_workers(rt, workers);
 no_workers:
 	weft__idle_fini(&rt->idle);
@@ -261,9 +263,11 @@ struct root {
 static void run_root(struct weft__job *job)
 {
 	struct root *r = (struct root *)job;
+	struct weft__fiber *fiber = weft__worker_fiber(weft__worker_self());
 
-	weft__worker_fiber(weft__worker_self())->strand = &r->strand;
+	fiber->strand = &r->strand;
 	r->rc = r->fn(r->arg);
+	fiber->strand = NULL; /* whoever looks at this worker from outside finds nobody */
 	weft__strand_end(&r->strand);
 	weft__latch_arrive(&r->done, 1); /* nothing of r is touched after this */
 }
@@ -322,6 +326,7 @@ void weft_runtime_destroy(struct weft_runtime *rt)
 	destroy_workers(rt, rt->worker_slots);
 	weft__idle_fini(&rt->idle);
 	weft__inject_fini(&rt->inject);
+	weft__sizes_fini(&rt->sizes);
 	weft__stack_pool_fini(&rt->stacks);
 	weft__free(rt, sizeof *rt);
 }

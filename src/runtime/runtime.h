@@ -13,6 +13,7 @@
 #include "deque/inject.h"
 #include "runtime/idle.h"
 #include "runtime/latch.h"
+#include "runtime/sizes.h"
 #include "runtime/stack.h"
 #include "runtime/strand.h"
 
@@ -34,6 +35,7 @@ struct weft_runtime {
 	uint32_t watch_quiet;
 
 	struct weft__stack_pool stacks;
+	struct weft__sizes sizes; /* for tasks that ask for other ones */
 	struct weft__inject inject;
 	struct weft__idle idle;
 	struct weft__gate gate;	    /* roots under way ... */

@@ -198,4 +198,57 @@ WEFT__SANITIZE void weft__sanitize_after(struct weft__sanitizer *from)
 	(void)from;
 }
 
+/* A call on another stack.  The fiber stays the same, and so does its context of
+ * ThreadSanitizer; the bounds that a switch back to it announces are those of the
+ * stack it runs on. */
+struct weft__sanitize_call {
+	void *fake_stack;
+	const void *low;
+	size_t size;
+};
+
+/* Right before the call, on the old stack; then the first thing on the new one. */
+WEFT__SANITIZE void weft__sanitize_call(struct weft__sanitize_call *call,
+					struct weft__sanitizer *fiber,
+					const struct weft__sanitizer *stack)
+{
+#if WEFT__ASAN
+	*call = (struct weft__sanitize_call){ NULL, fiber->low, fiber->size };
+	fiber->low = stack->low;
+	fiber->size = stack->size;
+	__sanitizer_start_switch_fiber(&call->fake_stack, stack->low, stack->size);
+#endif
+	(void)call;
+	(void)fiber;
+	(void)stack;
+}
+
+WEFT__SANITIZE void weft__sanitize_called(void)
+{
+#if WEFT__ASAN
+	__sanitizer_finish_switch_fiber(NULL, NULL, NULL);
+#endif
+}
+
+/* The last thing on the new stack, whose frames are dead; then right after the call. */
+WEFT__SANITIZE void weft__sanitize_return(const struct weft__sanitize_call *call,
+					  struct weft__sanitizer *fiber)
+{
+#if WEFT__ASAN
+	fiber->low = call->low;
+	fiber->size = call->size;
+	__sanitizer_start_switch_fiber(NULL, call->low, call->size);
+#endif
+	(void)call;
+	(void)fiber;
+}
+
+WEFT__SANITIZE void weft__sanitize_returned(const struct weft__sanitize_call *call)
+{
+#if WEFT__ASAN
+	__sanitizer_finish_switch_fiber(call->fake_stack, NULL, NULL);
+#endif
+	(void)call;
+}
+
 #endif

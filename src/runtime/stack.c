@@ -247,9 +247,8 @@ void weft__stack_cache_init(struct weft__stack_cache *cache, struct weft__stack_
 	pthread_mutex_unlock(&pool->lock);
 }
 
-WEFT__OF_THREAD struct weft__stack *weft__stack_refill(struct weft__stack_cache *cache)
+WEFT__OF_THREAD struct weft__stack *weft__stack_pool_get(struct weft__stack_pool *pool)
 {
-	struct weft__stack_pool *pool = cache->pool;
 	struct weft__stack *stack;
 
 	pthread_mutex_lock(&pool->lock);
@@ -259,6 +258,11 @@ WEFT__OF_THREAD struct weft__stack *weft__stack_refill(struct weft__stack_cache 
 		pool->out_highest = pool->out;
 	pthread_mutex_unlock(&pool->lock);
 	return stack;
+}
+
+WEFT__OF_THREAD struct weft__stack *weft__stack_refill(struct weft__stack_cache *cache)
+{
+	return weft__stack_pool_get(cache->pool);
 }
 
 /* What goes to the pool in one go. */
@@ -297,6 +301,16 @@ WEFT__OF_THREAD static void deliver(struct parcel *parcel, struct weft__stack_po
 		give_cold(pool, parcel->cold[i]);
 	pool->out -= parcel->warm_count + parcel->cold_count;
 	pthread_mutex_unlock(&pool->lock);
+}
+
+WEFT__OF_THREAD void weft__stack_pool_put(struct weft__stack_pool *pool, struct weft__stack *stack)
+{
+	struct parcel parcel;
+
+	parcel.warm = NULL;
+	parcel.warm_count = parcel.cold_count = 0;
+	pack(&parcel, pool, stack);
+	deliver(&parcel, pool);
 }
 
 /* Moves all but the newest `keep` stacks to the pool: the oldest are the coldest. */

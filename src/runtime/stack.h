@@ -84,6 +84,11 @@ void weft__stack_cache_fini(struct weft__stack_cache *cache);
  * stack that was used since the last time. */
 void weft__stack_cache_trim(struct weft__stack_cache *cache);
 
+/* One stack, past all caches, for those who need one seldom; put it back in the same
+ * way, with its sp set. */
+struct weft__stack *weft__stack_pool_get(struct weft__stack_pool *pool);
+void weft__stack_pool_put(struct weft__stack_pool *pool, struct weft__stack *stack);
+
 /* Stacks in use now, and the most there ever were (too high by up to
  * WEFT__STACK_CACHED for each other worker's cache).  Exact when all is idle. */
 void weft__stack_pool_count(struct weft__stack_pool *pool, size_t *in_use, size_t *highest);

@@ -36,6 +36,10 @@
 /* Where a new fiber begins: not callable. */
 void weft__fiber_start(void);
 
+/* Calls fn(arg) on the stack below `top`, which is 16-byte aligned.  A function like
+ * any other: it may suspend the fiber meanwhile, and return on another thread. */
+int weft__call_on(void *top, int (*fn)(void *arg), void *arg);
+
 /* First aarch64, because the flags of ConcurrencyKit define __x86_64__ anywhere. */
 #if defined(__aarch64__)
 

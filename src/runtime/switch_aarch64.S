@@ -119,6 +119,39 @@ weft__fiber_start:
 
 	.hidden	weft__fiber_main
 
+/* int weft__call_on(void *top, weft_fn *fn, void *arg): an ordinary call, on the stack
+ * below `top`, which is 16-byte aligned.  gdb takes a frame that lies the wrong way
+ * round for a corrupt stack, unless the function is called __morestack, hence the
+ * second name for the place of the call. */
+	.globl	weft__call_on
+	.hidden	weft__call_on
+	.type	weft__call_on, %function
+	.balign	16
+weft__call_on:
+	.cfi_startproc
+	hint	#34 /* bti c */
+	stp	x29, x30, [sp, #-16]!
+	.cfi_def_cfa_offset 16
+	.cfi_rel_offset x29, 0
+	.cfi_rel_offset x30, 8
+	mov	x29, sp
+	.cfi_def_cfa_register x29
+	mov	sp, x0
+	mov	x0, x2
+	.type	__morestack, %function
+__morestack:
+	blr	x1
+	mov	sp, x29
+	.cfi_def_cfa_register sp
+	ldp	x29, x30, [sp], #16
+	.cfi_def_cfa_offset 0
+	.cfi_restore x29
+	.cfi_restore x30
+	ret
+	.cfi_endproc
+	.size	weft__call_on, . - weft__call_on
+	.size	__morestack, . - __morestack
+
 #ifdef __ARM_FEATURE_BTI_DEFAULT
 /* GNU_PROPERTY_AARCH64_FEATURE_1_AND = BTI, PAC */
 	.section .note.gnu.property, "a"

@@ -147,6 +147,33 @@ weft__fiber_start:
 
 	.hidden	weft__fiber_main
 
+/* int weft__call_on(void *top, weft_fn *fn, void *arg): an ordinary call, on the stack
+ * below `top`, which is 16-byte aligned.  gdb takes a frame that lies the wrong way
+ * round for a corrupt stack, unless the function is called __morestack, hence the
+ * second name for the place of the call. */
+	.globl	weft__call_on
+	.hidden	weft__call_on
+	.type	weft__call_on, @function
+	.balign	16
+weft__call_on:
+	.cfi_startproc
+	BRANCH_TARGET
+	save	rbp
+	movq	%rsp, %rbp
+	.cfi_def_cfa_register rbp
+	movq	%rdi, %rsp
+	movq	%rdx, %rdi
+	.type	__morestack, @function
+__morestack:
+	call	*%rsi
+	movq	%rbp, %rsp
+	.cfi_def_cfa_register rsp
+	restore	rbp
+	ret
+	.cfi_endproc
+	.size	weft__call_on, . - weft__call_on
+	.size	__morestack, . - __morestack
+
 #if defined(__CET__) && (__CET__ & 1)
 /* GNU_PROPERTY_X86_FEATURE_1_AND = IBT */
 	.section .note.gnu.property, "a"

@@ -185,6 +185,77 @@ static void check_alignment(void)
 	finish();
 }
 
+/* --- a call on another stack ------------------------------------------------------- */
+
+static _Alignas(16) char second[64 << 10];
+
+static int call_there(void *arg)
+{
+	uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
+
+	CHECK(frame > (uintptr_t)second && frame < (uintptr_t)second + sizeof second);
+	for (int i = 0; i < 3; i++) {
+		++*(int *)arg;
+		back();
+	}
+	return 42;
+}
+
+static void fiber_that_calls(void *arg)
+{
+	*(int *)arg += weft__call_on(second + sizeof second, call_there, arg);
+	end();
+}
+
+static void check_call(void)
+{
+	int count = 0;
+
+	start(fiber_that_calls, &count);
+	for (int i = 1; i <= 3; i++) {
+		CHECK(count == i);
+		go();
+	}
+	CHECK(count == 3 + 42);
+	finish();
+}
+
+static int registers_on_second(void *out)
+{
+	uint64_t in[REGISTERS];
+
+	for (uint64_t i = 0; i < REGISTERS; i++)
+		in[i] = i + 3000;
+	registers_around(back_once, NULL, in, out);
+	return 0;
+}
+
+static void call_registers(void *out)
+{
+	weft__call_on(second + sizeof second, registers_on_second, out);
+}
+
+static void fiber_that_calls_with_registers(void *out)
+{
+	uint64_t in[REGISTERS];
+
+	for (uint64_t i = 0; i < REGISTERS; i++)
+		in[i] = i + 1000;
+	registers_around(call_registers, mine, in, out);
+	end();
+}
+
+static void check_call_registers(void)
+{
+	start(fiber_that_calls_with_registers, its);
+	go();
+	for (uint64_t i = 0; i < REGISTERS; i++) {
+		CHECK(mine[i] == i + 3000);
+		CHECK(its[i] == i + 1000);
+	}
+	finish();
+}
+
 /* --- backtraces -------------------------------------------------------------------- */
 
 struct trace {
@@ -223,6 +294,28 @@ static void check_tables(void)
 	fiber->stack.next = (struct weft__stack *)(uintptr_t)fiber_that_counts;
 	go();
 	CHECK(trace.frames >= 3 && trace.frames <= 6);
+	CHECK(in_start(trace.last));
+	finish();
+}
+
+static int trace_there(void *arg)
+{
+	_Unwind_Backtrace(note_frame, arg);
+	return 0;
+}
+
+static void fiber_that_traces_there(void *arg)
+{
+	weft__call_on(second + sizeof second, trace_there, arg);
+	end();
+}
+
+static void check_tables_of_call(void)
+{
+	struct trace trace = { 0 };
+
+	start(fiber_that_traces_there, &trace);
+	CHECK(trace.frames >= 5 && trace.frames <= 8);
 	CHECK(in_start(trace.last));
 	finish();
 }
@@ -308,7 +401,10 @@ int main(int argc, char **argv)
 	check_ping_pong();
 	check_threads();
 	check_alignment();
+	check_call();
+	check_call_registers();
 	check_tables();
+	check_tables_of_call();
 	check_records();
 	weft__stack_cache_fini(&cache);
 	weft__stack_pool_fini(&pool);
