@@ -150,6 +150,15 @@ static inline struct weft__job *weft__fifo_take(struct weft__fifo *fifo)
 	}
 }
 
+/* How many there are: likewise a hint to all but an owner who is alone. */
+static inline uint64_t weft__fifo_size(const struct weft__fifo *fifo)
+{
+	int64_t t = load_relaxed(&fifo->top);
+	int64_t b = load_relaxed(&fifo->bottom);
+
+	return b > t ? (uint64_t)(b - t) : 0;
+}
+
 /* A hint, already stale when the caller reads it.  The order of the loads makes
  * a push that comes in between show, rather than hide what was there. */
 static inline bool weft__fifo_is_empty(const struct weft__fifo *fifo)

@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <weft/error.h>
 
@@ -50,7 +51,8 @@ void weft__forked_watch(void)
 
 int weft__worker_init(struct weft__worker *w, struct weft_runtime *rt, unsigned index)
 {
-	*w = (struct weft__worker){ .runtime = rt, .index = index };
+	*w = (struct weft__worker){ .runtime = rt, .index = index, .seeded = rt->config.seed != 0 };
+	weft__rng_init(&w->rng, rt->config.seed + index);
 	weft__ec_init(&w->ec);
 	weft__stack_cache_init(&w->stacks, &rt->stacks);
 
@@ -169,6 +171,14 @@ int weft__config_check(const struct weft_config *c)
 	return 0;
 }
 
+/* WEFT_SEED, where the configuration says nothing. */
+static uint64_t seed_of(const struct weft_config *c)
+{
+	const char *text = getenv("WEFT_SEED");
+
+	return c->seed || !text ? c->seed : strtoull(text, NULL, 0);
+}
+
 static void destroy_workers(struct weft_runtime *rt, unsigned n)
 {
 	while (n > 0)
@@ -239,6 +249,7 @@ int weft_runtime_create_opt(struct weft_runtime **out, const struct weft_config 
 		return WEFT_ENOMEM;
 
 	*rt = (struct weft_runtime){ .config = *config, .roots = &rt->gate };
+	rt->config.seed = seed_of(config);
 	weft__forked_watch();
 	weft__overflow_install();
 	int rc = build(rt, config->workers ? config->workers : weft__topology_workers(NULL),

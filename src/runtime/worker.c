@@ -39,6 +39,7 @@
 enum {
 	FAIR_EVERY = 61,    /* jobs between two looks at the injector first */
 	YIELDS_IN_ROW = 16, /* direct switches before the deque has its turn */
+	DRAW_FROM = 64,	    /* oldest jobs of which a seeded worker draws one */
 	SPIN_US = 50,	    /* search this long before sleeping: two wake-ups */
 	SPIN_RELAX = 32,    /* pauses between two rounds of stealing: 0.8 us */
 };
@@ -148,6 +149,37 @@ static bool is_fiber(const struct weft__job *job)
 	return load_relaxed(&job->run) == continue_job;
 }
 
+/* Into the worker's own queue, or, when that cannot grow, the shared one. */
+static void enqueue(struct weft__worker *w, struct weft__job *job)
+{
+	if (weft__fifo_push(&w->ready, job) != 0)
+		weft__inject_push(&w->runtime->inject, job);
+}
+
+/* Puts some of the oldest ready jobs behind the others, as many as the seed says.  With
+ * none or one there is nothing to draw, so that how often an idle worker looks does
+ * not matter. */
+static void shuffle(struct weft__worker *w)
+{
+	uint64_t n = weft__fifo_size(&w->ready);
+
+	if (n < 2)
+		return;
+	for (uint64_t skip = weft__rng_below(&w->rng, n < DRAW_FROM ? n : DRAW_FROM); skip > 0; skip--) {
+		struct weft__job *job = weft__fifo_take(&w->ready);
+		if (job)
+			enqueue(w, job);
+	}
+}
+
+/* The next of the worker's own ready jobs, or NULL. */
+static struct weft__job *take_ready(struct weft__worker *w)
+{
+	if (WEFT_UNLIKELY(w->seeded))
+		shuffle(w);
+	return weft__fifo_take(&w->ready);
+}
+
 /* Without a stack for a fresh loop: a fiber that can go on, or NULL. */
 static struct weft__fiber *ready_fiber(struct weft__worker *w)
 {
@@ -172,13 +204,6 @@ int weft__suspend(weft__after_fn *after, void *arg)
 		return WEFT_ENOMEM;
 	switch_to(w, next, after, arg);
 	return 0;
-}
-
-/* Into the worker's own queue, or, when that cannot grow, the shared one. */
-static void enqueue(struct weft__worker *w, struct weft__job *job)
-{
-	if (weft__fifo_push(&w->ready, job) != 0)
-		weft__inject_push(&w->runtime->inject, job);
 }
 
 /* The caller's worker, if it is one of this runtime. */
@@ -239,7 +264,7 @@ void weft_yield(void)
 
 	struct weft__job *job = NULL;
 	if (weft__count(&w->yields) % YIELDS_IN_ROW != 0)
-		job = weft__fifo_take(&w->ready);
+		job = take_ready(w);
 	if (job && is_fiber(job)) {
 		switch_to(w, fiber_of(job), back_of_the_queue, NULL);
 		return;
@@ -260,7 +285,7 @@ void weft_yield(void)
 static struct weft__job *next_fairly(struct weft__worker *w)
 {
 	struct weft__job *job = weft__inject_pop(&w->runtime->inject);
-	return job ? job : weft__fifo_take(&w->ready);
+	return job ? job : take_ready(w);
 }
 
 static struct weft__job *next_own(struct weft__worker *w)
@@ -276,7 +301,7 @@ static struct weft__job *next_own(struct weft__worker *w)
 	if (!job)
 		job = weft__deque_pop(&w->deque);
 	if (!job)
-		job = weft__fifo_take(&w->ready);
+		job = take_ready(w);
 	return job;
 }
 
@@ -304,7 +329,11 @@ static struct weft__job *next(struct weft__worker *w)
 	struct weft__job *job;
 
 	/* Its own queues again after a sleep: the hook of that may have filled them. */
-	while (!(job = next_own(w)) && !(job = search(w))) {
+	while (!(job = next_own(w))) {
+		/* How long it looks depends on the time, the turns after that do not. */
+		store_relaxed(&w->tick, 0);
+		if ((job = search(w)))
+			break;
 		if (load_acquire(&w->runtime->stop))
 			return NULL;
 		weft__idle_sleep(w);

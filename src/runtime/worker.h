@@ -24,6 +24,7 @@
 #include "deque/eventcount.h"
 #include "deque/fifo.h"
 #include "deque/job.h"
+#include "deque/rng.h"
 #include "runtime/fiber.h"
 #include "runtime/region.h"
 #include "runtime/stack.h"
@@ -56,6 +57,8 @@ struct weft__worker {
 	uint32_t searching; /* 1: counted in idle.searching */
 	struct weft__region region;
 	uint64_t rounds; /* of stealing */
+	bool seeded;
+	struct weft__rng rng; /* if so: what is ready runs in an order drawn from it */
 	struct weft__stack_cache stacks;
 	struct weft__fiber thread_fiber; /* the thread's own stack */
 	pthread_t thread;
