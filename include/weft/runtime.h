@@ -32,6 +32,7 @@
 WEFT_BEGIN_DECLS
 
 struct weft_runtime;
+struct weft_stall;
 
 /* 0 in a field means: take it from the environment (WEFT_NUM_THREADS,
  * WEFT_STACK_SIZE), or else from what the machine has. */
@@ -57,7 +58,9 @@ struct weft_config {
 
 	enum weft_clock clock;
 	enum weft_on_deadlock on_deadlock;
-	uint64_t seed; /* not 0: what is ready runs in an order drawn from this */
+	uint64_t seed; /* not 0: what is ready runs in an order drawn from this, the same for
+	                * the same seed with one worker and a virtual clock; with more workers
+	                * the order still depends on time.  0: that of WEFT_SEED */
 
 	/* Of calls that do not say (.timeout = 0, .limit = 0 and so on). */
 	int64_t default_timeout;          /* race, gather, map ..., run_sync; first: none */
@@ -66,30 +69,54 @@ struct weft_config {
 	unsigned default_thread_workers;  /* threads for blocking calls; first: 512 */
 	unsigned default_process_workers; /* first: workers */
 
-	int64_t stall_warn; /* a task that ignores its cancel for so long is reported; first: 1 s */
-	int64_t block_warn; /* a task that holds its worker for so long while others wait is;
-	                     * first: 100 ms */
+	int64_t stall_warn; /* a task that ignores its cancel for so long is reported; first: 1 s,
+	                     * WEFT_NEVER: none is */
+	int64_t block_warn; /* a task that holds its worker for so long while others wait is, by
+	                     * the real clock alone; first: 100 ms, WEFT_NEVER: none is */
+	/* Gets the report of a stalled task in place of the standard error, or NULL.  Called
+	 * on a thread of the runtime, which waits meanwhile; it must not call weft. */
+	void (*on_stall)(const struct weft_stall *stall);
 };
 
-/* Settings of the default runtime; they apply when it next starts.  EINVAL for
- * a value out of range, and then nothing is changed. */
+/* A task that was cancelled stall_warn ago and has not ended.  All strings are borrowed
+ * until on_stall returns; NULL: not known. */
+struct weft_stall {
+	const char *task;   /* its name */
+	const char *group;  /* the name of its group */
+	int reason;         /* enum weft_reason_kind of weft/scope.h */
+	const char *wait;   /* what it waits for; NULL: it runs */
+	void *const *frames; /* where it runs, innermost first */
+	int frame_count;
+};
+
+/* Settings of the default runtime.  A field that is 0 stays as it is.  Workers, stack
+ * size, clock and seed apply when it next starts; the others at once, to calls that
+ * begin later.  WEFT_EINVAL for a value out of range, and then nothing is changed. */
 WEFT_API int weft_configure_opt(const struct weft_config *config);
 
 /* Runs fn(arg) as a task and waits for it; returns what it returned.
  * From a plain thread: starts the default runtime if need be and sleeps until
  * the task is done.  From inside a task: calls fn at once on that task.
  * WEFT_ESHUTDOWN while a shutdown is under way and in a forked child,
- * WEFT_ENOMEM when the runtime cannot start.  fn did not run in these cases. */
+ * WEFT_ENOMEM when the runtime cannot start.  fn did not run in these cases.
+ * WEFT_ETIMEDOUT when .default_timeout cut it off, WEFT_EDEADLK when it was cancelled
+ * because nothing could go on (.on_deadlock). */
 WEFT_API int weft_run_sync(weft_fn *fn, void *arg);
 
-/* Stops the default runtime: refuses new tasks, waits for those under way until
- * `deadline` (absolute nanoseconds of CLOCK_MONOTONIC, WEFT_NEVER to wait as
- * long as it takes), then ends the workers and frees everything.  The next
- * weft_run_sync starts it anew.  0 when there was nothing to stop.
- * WEFT_ETIMEDOUT when tasks were still running: the runtime then goes on
- * refusing new ones, and shutdown may be called again.  WEFT_EDEADLK from
- * inside a task. */
+/* Stops the default runtime: refuses new tasks, cancels those under way (their reason
+ * is WEFT_REASON_SHUTDOWN), waits for their end until `deadline` (absolute nanoseconds
+ * of CLOCK_MONOTONIC, WEFT_NEVER to wait as long as it takes), then ends the workers and
+ * frees everything.  The next weft_run_sync starts it anew.  0 when there was nothing to
+ * stop.  WEFT_ETIMEDOUT when tasks or blocking calls were still running: these are named
+ * on the standard error, the runtime goes on refusing new ones, and shutdown may be
+ * called again.  WEFT_EDEADLK from inside a task and from a blocking call of one.  Any
+ * number of threads may call it at the same time. */
 WEFT_API int weft_shutdown(int64_t deadline);
+
+/* The first half of that, from anywhere, tasks included: refuses new tasks and cancels
+ * those under way, of the caller's runtime or else of the default one, and returns at
+ * once.  Somebody still has to call weft_shutdown, or weft_runtime_destroy. */
+WEFT_API void weft_request_shutdown(void);
 
 /* Runtimes of your own, beside the default one: for tests, or to keep two
  * kinds of work apart.  NULL means all defaults. */

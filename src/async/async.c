@@ -4,11 +4,14 @@
  */
 #include "async/async.h"
 
+#include <time.h>
+
 #include <weft/error.h>
 
 #include "async/config.h"
 #include "async/interop.h"
 #include "async/offload.h"
+#include "async/report.h"
 #include "async/scope.h"
 #include "deque/alloc.h"
 #include "runtime/runtime.h"
@@ -30,7 +33,8 @@ static int start(struct weft_runtime *rt)
 	weft__quiet_init(&a->quiet);
 	weft__pool_init(&a->pool, weft__config_thread_workers(rt), 0, NULL);
 	rt->async = a;
-	rt->watch_quiet = a->clock.is_virtual;
+	rt->watch_quiet =
+		a->clock.is_virtual || weft__config_on_deadlock(rt) > WEFT_DEADLOCK_IGNORE;
 	return 0;
 
 no_records:
@@ -71,10 +75,55 @@ static bool host(weft_fn *fn, void *arg, int *rc)
 	return true;
 }
 
+/* Jobs that were abandoned run on; nobody wakes us for their end. */
+static bool settle(struct weft_runtime *rt, int64_t deadline)
+{
+	struct weft_thread_pool *pool = &rt->async->pool;
+	struct timespec moment = { .tv_nsec = 1000000 };
+
+	if (deadline == WEFT_NEVER)
+		return true; /* stop() waits */
+	weft__pool_shut(pool, true);
+	while (!weft__pool_has_ended(pool)) {
+		if (weft__monotonic() >= deadline)
+			return false;
+		nanosleep(&moment, NULL);
+	}
+	return true;
+}
+
+static int in_time(const struct weft__root_call *call, int64_t timeout)
+{
+	struct weft_scope s;
+	int rc = weft_scope_enter(&s, .timeout = timeout, .name = "default_timeout");
+
+	return rc ? rc : weft_scope_leave(&s, call->fn(call->arg));
+}
+
+/* A root, in the time that it has (WA-8), and what became of it. */
+static int root(void *arg)
+{
+	const struct weft__root_call *call = arg;
+	struct weft__strand *s = weft__strand_self();
+	int64_t timeout = weft__config_timeout(s);
+	bool limited = timeout != 0 && timeout != WEFT_NEVER;
+	int rc = limited ? in_time(call, timeout) : call->fn(call->arg);
+
+	weft__quiet_root_ended(s->runtime);
+	if (rc == WEFT_ECANCELED && (load_acquire(&s->node.flags) & WEFT__NODE_DEADLOCK))
+		return WEFT_EDEADLK;
+	return rc;
+}
+
 const struct weft__hooks weft__hooks = {
 	.check = weft__scope_check,
 	.strand_end = weft__scope_strand_end,
 	.host = host,
+	.is_host = weft__host_exists,
+	.root = root,
+	.configured = weft__config_changed,
+	.settle = settle,
+	.stuck = weft__report_stuck,
 	.quiet = weft__quiet,
 	.start = start,
 	.cancel = cancel,

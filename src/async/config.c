@@ -7,6 +7,7 @@
  */
 #include "async/config.h"
 
+#include "async/async.h"
 #include "async/thread_pool.h"
 #include "deque/atomic.h"
 #include "runtime/strand.h"
@@ -56,9 +57,16 @@ int64_t weft__config_block_warn(const struct weft_runtime *rt)
 
 enum weft_on_deadlock weft__config_on_deadlock(const struct weft_runtime *rt)
 {
-	enum weft_on_deadlock what = rt->config.on_deadlock;
+	enum weft_on_deadlock what = load_relaxed(&rt->config.on_deadlock);
 
 	if (what != WEFT_DEADLOCK_DEFAULT)
 		return what;
 	return rt->config.clock == WEFT_CLOCK_VIRTUAL ? WEFT_DEADLOCK_FAIL : WEFT_DEADLOCK_IGNORE;
+}
+
+void weft__config_changed(struct weft_runtime *rt)
+{
+	if (weft__config_on_deadlock(rt) > WEFT_DEADLOCK_IGNORE)
+		store_release(&rt->watch_quiet, 1);
+	weft__pool_set_most(&rt->async->pool, weft__config_thread_workers(rt));
 }

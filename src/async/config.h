@@ -21,4 +21,7 @@ int64_t weft__config_stall_warn(const struct weft_runtime *rt);
 int64_t weft__config_block_warn(const struct weft_runtime *rt);
 enum weft_on_deadlock weft__config_on_deadlock(const struct weft_runtime *rt);
 
+/* Settings have changed while rt runs: the parts that do not ask each time. */
+void weft__config_changed(struct weft_runtime *rt);
+
 #endif

@@ -85,28 +85,67 @@ static bool has_timers(struct weft_runtime *rt)
 }
 
 /* With the lock held: nothing will ever run. */
+static bool is_deadlock(struct weft_runtime *rt)
+{
+	return weft__config_on_deadlock(rt) > WEFT_DEADLOCK_IGNORE &&
+	       weft__gate_is_used(rt->roots) && !has_timers(rt);
+}
+
+static bool fail(struct weft__node *n)
+{
+	weft__spin_lock(&n->lock);
+	bool fresh = !(n->flags & (WEFT__NODE_CANCELLED | WEFT__NODE_CURSOR));
+	if (fresh)
+		store_release(&n->flags, (uint8_t)(n->flags | WEFT__NODE_CANCELLED |
+						   WEFT__NODE_DEADLOCK));
+	weft__spin_unlock(&n->lock);
+	return fresh;
+}
+
+/* Cancels the roots, all of which wait and so are linked, and not the root of the tree:
+ * those to come are not to suffer. */
+static void fail_roots(struct weft_runtime *rt)
+{
+	struct weft__node *root = &rt->root;
+
+	weft__spin_lock(&root->lock);
+	weft__list_for_each(link, &root->children)
+	{
+		struct weft__node *n = WEFT__CONTAINER(link, struct weft__node, link);
+		if (fail(n))
+			weft__walk_queue(rt, n);
+	}
+	weft__spin_unlock(&root->lock);
+	add_seqcst(&weft__cancel_epoch, 1);
+	weft__walk_all(rt);
+}
+
+/* Said once, until a root ends; cancelled each time, since a task may go on when it is
+ * cancelled, and then wait in vain again. */
 static void deadlock(struct weft_runtime *rt)
 {
-	struct weft__quiet *quiet = &rt->async->quiet;
-	enum weft_on_deadlock what = weft__config_on_deadlock(rt);
+	if (!exchange_seqcst(&rt->async->quiet.reported, 1))
+		weft__report_deadlock(rt);
+	if (weft__config_on_deadlock(rt) == WEFT_DEADLOCK_FAIL)
+		fail_roots(rt);
+}
 
-	if (what <= WEFT_DEADLOCK_IGNORE || !weft__gate_is_used(rt->roots) || has_timers(rt))
-		return;
-	if (exchange_seqcst(&quiet->reported, 1))
-		return;
-	weft__report_deadlock(rt);
-	if (what == WEFT_DEADLOCK_FAIL)
-		weft__node_cancel(rt, &rt->root);
+void weft__quiet_root_ended(struct weft_runtime *rt)
+{
+	if (load_relaxed(&rt->async->quiet.reported))
+		store_relaxed(&rt->async->quiet.reported, 0);
 }
 
 void weft__quiet(struct weft_runtime *rt)
 {
 	struct weft__quiet *quiet = &rt->async->quiet;
+	bool dead;
 
 	weft__spin_lock(&quiet->lock);
-	if (is_quiet(rt) && !wake_waiters(quiet) && !advance(rt))
-		deadlock(rt);
+	dead = is_quiet(rt) && !wake_waiters(quiet) && !advance(rt) && is_deadlock(rt);
 	weft__spin_unlock(&quiet->lock);
+	if (dead)
+		deadlock(rt);
 	if (weft__work_anywhere(rt))
 		weft__idle_notify(rt);
 }

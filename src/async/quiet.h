@@ -33,6 +33,9 @@ void weft__quiet_init(struct weft__quiet *quiet);
 /* The hook: the last worker fell asleep. */
 void weft__quiet(struct weft_runtime *rt);
 
+/* A root has ended: what comes may be a deadlock again. */
+void weft__quiet_root_ended(struct weft_runtime *rt);
+
 /* Something outside is pending, and no more. */
 void weft__quiet_hold(struct weft_runtime *rt);
 void weft__quiet_release(struct weft_runtime *rt);

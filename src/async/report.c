@@ -11,3 +11,8 @@ void weft__report_deadlock(struct weft_runtime *rt)
 	(void)rt;
 	fprintf(stderr, "weft: deadlock: every task waits, and nothing is pending\n");
 }
+
+void weft__report_stuck(struct weft_runtime *rt)
+{
+	(void)rt;
+}

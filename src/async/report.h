@@ -10,4 +10,7 @@ struct weft_runtime;
 /* Who waits for what, since nobody can go on: to the standard error. */
 void weft__report_deadlock(struct weft_runtime *rt);
 
+/* What keeps a shutdown from ending. */
+void weft__report_stuck(struct weft_runtime *rt);
+
 #endif

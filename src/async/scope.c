@@ -399,6 +399,8 @@ static struct weft_reason reason_at(struct weft__node *n)
 
 	if (!n->parent)
 		return (struct weft_reason){ .kind = WEFT_REASON_SHUTDOWN, .code = WEFT_ESHUTDOWN };
+	if (flags & WEFT__NODE_DEADLOCK)
+		return (struct weft_reason){ .kind = WEFT_REASON_DEADLOCK, .code = WEFT_EDEADLK };
 	if (flags & WEFT__NODE_SCOPE)
 		return scope_at(n)->reason;
 	return (struct weft_reason){ .kind = WEFT_REASON_EXPLICIT, .code = WEFT_ECANCELED };

@@ -430,6 +430,21 @@ void weft__pool_shut(struct weft_thread_pool *pool, bool stop)
 	unlock_or_end(pool);
 }
 
+void weft__pool_set_most(struct weft_thread_pool *pool, unsigned most)
+{
+	weft__spin_lock(&pool->lock);
+	pool->most = most;
+	weft__spin_unlock(&pool->lock);
+}
+
+bool weft__pool_has_ended(struct weft_thread_pool *pool)
+{
+	weft__spin_lock(&pool->lock);
+	bool ended = pool->ended;
+	weft__spin_unlock(&pool->lock);
+	return ended;
+}
+
 void weft__pool_take_all(struct weft_thread_pool *pool, struct weft__list *jobs)
 {
 	weft__list_init(jobs);

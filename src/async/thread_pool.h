@@ -62,6 +62,12 @@ bool weft__pool_remove(struct weft_thread_pool *pool, struct weft__pool_job *job
  * turns true in what runs. */
 void weft__pool_shut(struct weft_thread_pool *pool, bool stop);
 
+/* Another limit: threads that exist stay. */
+void weft__pool_set_most(struct weft_thread_pool *pool, unsigned most);
+
+/* Closed, and the last thread has gone. */
+bool weft__pool_has_ended(struct weft_thread_pool *pool);
+
 /* The jobs that have not begun, into `jobs`: they are the caller's again. */
 void weft__pool_take_all(struct weft_thread_pool *pool, struct weft__list *jobs);
 

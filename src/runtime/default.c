@@ -91,9 +91,24 @@ int weft_run_sync(weft_fn *fn, void *arg)
 	return rc;
 }
 
+static int too_late(void)
+{
+	pthread_mutex_lock(&lock);
+	if (runtime)
+		weft__hooks.stuck(runtime);
+	pthread_mutex_unlock(&lock);
+	return WEFT_ETIMEDOUT;
+}
+
+/* With the lock held. */
+static bool settle(int64_t deadline)
+{
+	return !runtime || weft__hooks.settle(runtime, deadline);
+}
+
 int weft_shutdown(int64_t deadline)
 {
-	if (weft__worker_self())
+	if (weft__worker_self() || weft__hooks.is_host())
 		return WEFT_EDEADLK;
 	if (weft__forked())
 		return WEFT_ESHUTDOWN;
@@ -103,13 +118,17 @@ int weft_shutdown(int64_t deadline)
 		weft__hooks.cancel(runtime);
 	pthread_mutex_unlock(&lock);
 	if (!weft__gate_drain(&gate, deadline))
-		return WEFT_ETIMEDOUT;
+		return too_late();
 
 	pthread_mutex_lock(&lock);
 	/* If it is not drained any more, somebody else has ended the runtime since,
 	 * and others have started a new one and closed that.  Roots enter with the
 	 * lock held: a drained gate stays so. */
 	if (weft__gate_is_drained(&gate)) {
+		if (!settle(deadline)) {
+			pthread_mutex_unlock(&lock);
+			return too_late();
+		}
 		if (runtime && wanted("WEFT_STATS"))
 			weft__stats_print(runtime, stderr);
 		weft_runtime_destroy(runtime);
@@ -120,6 +139,54 @@ int weft_shutdown(int64_t deadline)
 	return 0;
 }
 
+void weft_request_shutdown(void)
+{
+	struct weft__worker *w = weft__worker_self();
+
+	if (weft__forked())
+		return;
+	if (w) { /* whose runtime stays as long as the caller does */
+		weft__gate_close(w->runtime->roots);
+		weft__hooks.cancel(w->runtime);
+		return;
+	}
+	pthread_mutex_lock(&lock);
+	if (runtime) {
+		weft__gate_close(&gate);
+		weft__hooks.cancel(runtime);
+	}
+	pthread_mutex_unlock(&lock);
+}
+
+/* 0 keeps what is set. */
+#define KEEP_OR_SET(field)                                    \
+	do {                                                  \
+		if (from->field)                              \
+			store_relaxed(&to->field, from->field); \
+	} while (0)
+
+static void set_at_start(struct weft_config *to, const struct weft_config *from)
+{
+	KEEP_OR_SET(workers);
+	KEEP_OR_SET(stack_size);
+	KEEP_OR_SET(clock);
+	KEEP_OR_SET(seed);
+}
+
+/* These are read while the runtime runs. */
+static void set_live(struct weft_config *to, const struct weft_config *from)
+{
+	KEEP_OR_SET(on_deadlock);
+	KEEP_OR_SET(default_timeout);
+	KEEP_OR_SET(shield_limit);
+	KEEP_OR_SET(default_pool_size);
+	KEEP_OR_SET(default_thread_workers);
+	KEEP_OR_SET(default_process_workers);
+	KEEP_OR_SET(stall_warn);
+	KEEP_OR_SET(block_warn);
+	KEEP_OR_SET(on_stall);
+}
+
 int weft_configure_opt(const struct weft_config *c)
 {
 	if (!c || weft__config_check(c) != 0)
@@ -127,8 +194,12 @@ int weft_configure_opt(const struct weft_config *c)
 	if (weft__forked())
 		return WEFT_ESHUTDOWN;
 	pthread_mutex_lock(&lock);
-	config = *c;
-	config.size = sizeof config;
+	set_at_start(&config, c);
+	set_live(&config, c);
+	if (runtime) {
+		set_live(&runtime->config, c);
+		weft__hooks.configured(runtime);
+	}
 	pthread_mutex_unlock(&lock);
 	return 0;
 }

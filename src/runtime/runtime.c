@@ -168,6 +168,13 @@ int weft__config_check(const struct weft_config *c)
 		return WEFT_EINVAL;
 	if (c->stack_size && (c->stack_size < WEFT__STACK_MIN || c->stack_size > WEFT__STACK_MAX))
 		return WEFT_EINVAL;
+	if ((unsigned)c->clock > WEFT_CLOCK_VIRTUAL || (unsigned)c->on_deadlock > WEFT_DEADLOCK_FAIL)
+		return WEFT_EINVAL;
+	if (c->default_timeout < 0 || c->shield_limit < 0 || c->stall_warn < 0 || c->block_warn < 0)
+		return WEFT_EINVAL;
+	if (c->default_thread_workers > WEFT__THREADS_MAX ||
+	    c->default_process_workers > WEFT__WORKERS_MAX)
+		return WEFT_EINVAL;
 	return 0;
 }
 
@@ -286,8 +293,9 @@ static void run_root(struct weft__job *job)
 int weft__root_run(struct weft_runtime *rt, weft_fn *fn, void *arg)
 {
 	struct weft__ambient in = { .node = &rt->root };
+	struct weft__root_call call = { fn, arg };
 
-	return weft__root_run_in(rt, &in, fn, arg);
+	return weft__root_run_in(rt, &in, weft__hooks.root, &call);
 }
 
 int weft__root_run_in(struct weft_runtime *rt, const struct weft__ambient *in, weft_fn *fn,

@@ -57,6 +57,7 @@ enum weft__node_flags {
 	WEFT__NODE_CURSOR = 16, /* no node: a walker's place in a list of children */
 	WEFT__NODE_GROUP = 32,	/* a scope that is that of a group */
 	WEFT__NODE_DAEMON = 64, /* a strand that ends with its group's others */
+	WEFT__NODE_DEADLOCK = 128, /* cancelled because nothing could go on */
 };
 
 /* What code runs in; inherited by stolen pieces and by children. */
@@ -75,6 +76,11 @@ struct weft__strand {
 	uint64_t seen; /* weft__cancel_epoch when it was last found not cancelled */
 };
 
+struct weft__root_call {
+	int (*fn)(void *arg);
+	void *arg;
+};
+
 /* What the floor above does for this one. */
 struct weft__hooks {
 	/* WEFT_ECANCELED when the strand is to stop, else 0. */
@@ -84,12 +90,22 @@ struct weft__hooks {
 	/* A root from a thread that acts for a task: runs fn(arg) for it and leaves what it
 	 * returned in *rc.  False when it acts for none. */
 	bool (*host)(int (*fn)(void *arg), void *arg, int *rc);
+	/* The caller's thread acts for a task. */
+	bool (*is_host)(void);
+	/* What a root is called through: fn(arg) of the struct weft__root_call at arg. */
+	int (*root)(void *arg);
+	/* Settings of a running runtime have changed. */
+	void (*configured)(struct weft_runtime *rt);
+	/* A shutdown: whether all is quiet outside of tasks too, by the deadline; and if
+	 * anything is not, its name to the standard error. */
+	bool (*settle)(struct weft_runtime *rt, int64_t deadline);
+	void (*stuck)(struct weft_runtime *rt);
 	/* The last worker falls asleep. */
 	void (*quiet)(struct weft_runtime *rt);
 	/* The life of a runtime: before its workers start, when its last root has left,
 	 * and when they have ended. */
 	int (*start)(struct weft_runtime *rt);
-	void (*cancel)(struct weft_runtime *rt); /* all that runs on it: shutdown */
+	void (*cancel)(struct weft_runtime *rt); /* all that runs on it: shutdown; again: nothing */
 	void (*stop)(struct weft_runtime *rt);
 	void (*end)(struct weft_runtime *rt);
 };

@@ -15,6 +15,7 @@
 
 enum {
 	WEFT__WORKERS_MAX = 4096,
+	WEFT__THREADS_MAX = 32768, /* for blocking calls */
 	WEFT__STACK_DEFAULT = 1 << 20,
 	WEFT__STACK_MIN = 16 << 10,
 	WEFT__STACK_MAX = 1 << 30,
