@@ -175,6 +175,12 @@ WEFT_API int weft_stats(int worker, struct weft_stats *stats);
 /* The table that WEFT_STATS=1 prints at exit. */
 WEFT_API int weft_stats_print(FILE *out);
 
+/* Prints the tree of tasks of the caller's runtime, or of the default one: groups and
+ * scopes with their deadlines and cancels, tasks with their names and what they wait
+ * for.  Tasks that have not waited yet are counted only.  Other tasks may run meanwhile.
+ * WEFT_ESHUTDOWN when there is no runtime, WEFT_ENOMEM. */
+WEFT_API int weft_dump(FILE *out);
+
 WEFT_END_DECLS
 
 #endif

@@ -45,7 +45,7 @@
 WEFT_BEGIN_DECLS
 
 struct weft_scope {
-	unsigned char weft__private[256] __attribute__((aligned(16)));
+	unsigned char weft__private[320] __attribute__((aligned(16)));
 };
 
 /* Why something was cancelled: the first cause, which later ones do not replace. */

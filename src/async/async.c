@@ -27,6 +27,8 @@ static int start(struct weft_runtime *rt)
 		goto no_clock;
 	if (weft__records_init(&a->records, workers) != 0)
 		goto no_records;
+	if (weft__watchman_init(rt, &a->watchman) != 0)
+		goto no_watchman;
 	weft__events_init(&a->events);
 	weft__poller_init(&a->poller);
 	weft__walker_init(&a->walker);
@@ -37,6 +39,8 @@ static int start(struct weft_runtime *rt)
 		a->clock.is_virtual || weft__config_on_deadlock(rt) > WEFT_DEADLOCK_IGNORE;
 	return 0;
 
+no_watchman:
+	weft__records_fini(&a->records, workers);
 no_records:
 	weft__clock_fini(&a->clock, workers);
 no_clock:
@@ -46,7 +50,11 @@ no_clock:
 
 static void cancel(struct weft_runtime *rt)
 {
-	weft__node_cancel(rt, &rt->root);
+	if (!weft__node_mark(&rt->root, WEFT__NODE_CANCELLED))
+		return;
+	weft__walk_queue(rt, &rt->root);
+	weft__walk_all(rt);
+	weft__watch_shutdown(rt);
 }
 
 /* The workers still run, but nothing of this floor does any more. */
@@ -62,6 +70,7 @@ static void end(struct weft_runtime *rt)
 	struct weft__async *a = rt->async;
 
 	weft__poller_fini(&a->poller);
+	weft__watchman_fini(rt, &a->watchman);
 	weft__records_fini(&a->records, rt->worker_slots);
 	weft__clock_fini(&a->clock, rt->worker_slots);
 	weft__free(a, sizeof *a);
@@ -121,6 +130,8 @@ const struct weft__hooks weft__hooks = {
 	.host = host,
 	.is_host = weft__host_exists,
 	.root = root,
+	.pressed = weft__watch_pressed,
+	.watch = weft__watch_begin,
 	.configured = weft__config_changed,
 	.settle = settle,
 	.stuck = weft__report_stuck,

@@ -12,6 +12,7 @@
 #include "async/records.h"
 #include "async/thread_pool.h"
 #include "async/tree.h"
+#include "async/watch.h"
 
 struct weft__async {
 	struct weft__clock clock;
@@ -20,6 +21,7 @@ struct weft__async {
 	struct weft__walker walker;
 	struct weft__records records; /* of spawned tasks */
 	struct weft__quiet quiet;
+	struct weft__watchman watchman;
 	struct weft_thread_pool pool; /* for blocking calls that name none */
 };
 

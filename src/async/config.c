@@ -68,5 +68,7 @@ void weft__config_changed(struct weft_runtime *rt)
 {
 	if (weft__config_on_deadlock(rt) > WEFT_DEADLOCK_IGNORE)
 		store_release(&rt->watch_quiet, 1);
+	if (load_relaxed(&rt->pressed) == WEFT__PRESSED_NEVER)
+		store_relaxed(&rt->pressed, WEFT__PRESSED_NO);
 	weft__pool_set_most(&rt->async->pool, weft__config_thread_workers(rt));
 }

@@ -67,6 +67,15 @@ static int64_t announce(struct weft_runtime *rt)
 	}
 }
 
+/* Until the next timer, or the next look at the workers. */
+static int64_t sleep_until(struct weft_runtime *rt)
+{
+	int64_t look = weft__watch_turn(rt);
+	int64_t timer = announce(rt);
+
+	return look < timer ? look : timer;
+}
+
 static int wait_events(struct weft__events *events, struct epoll_event *list, int64_t until)
 {
 	int64_t left = until == WEFT_NEVER ? 0 : until - weft__monotonic();
@@ -86,7 +95,7 @@ static void *events_main(void *arg)
 	pthread_setname_np(pthread_self(), "weft/ev");
 	while (!load_acquire(&events->stop)) {
 		bool some = weft__clock_fire(rt, weft__monotonic()) > 0;
-		int n = wait_events(events, list, some ? 0 : announce(rt));
+		int n = wait_events(events, list, some ? 0 : sleep_until(rt));
 		for (int i = 0; i < n; i++) {
 			if (list[i].data.u64 == KICK)
 				take_kick(events);

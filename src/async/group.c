@@ -31,6 +31,7 @@
 #include "async/locals.h"
 #include "async/start.h"
 #include "async/wait.h"
+#include "async/watch.h"
 #include "runtime/runtime.h"
 #include "runtime/worker.h"
 
@@ -311,6 +312,8 @@ int weft__group_spawn(struct weft__group *g, weft_fn *fn, void *arg,
 		*child = t;
 	add_seqcst(&g->pending, unit_of(t));
 	weft__submit(s->runtime, &t->job);
+	if (WEFT_UNLIKELY(load_relaxed(&s->runtime->pressed) == WEFT__PRESSED_ALONE))
+		weft__watch_begin(s->runtime);
 	return 0;
 }
 

@@ -84,11 +84,21 @@ static bool has_timers(struct weft_runtime *rt)
 	return weft__clock_next(rt) != WEFT_NEVER;
 }
 
+/* Roots are counted at the gate before they come and after they have gone; those that
+ * wait are linked. */
+static bool has_roots(struct weft_runtime *rt)
+{
+	weft__spin_lock(&rt->root.lock);
+	bool some = !weft__list_is_empty(&rt->root.children);
+	weft__spin_unlock(&rt->root.lock);
+	return some;
+}
+
 /* With the lock held: nothing will ever run. */
 static bool is_deadlock(struct weft_runtime *rt)
 {
-	return weft__config_on_deadlock(rt) > WEFT_DEADLOCK_IGNORE &&
-	       weft__gate_is_used(rt->roots) && !has_timers(rt);
+	return weft__config_on_deadlock(rt) > WEFT_DEADLOCK_IGNORE && has_roots(rt) &&
+	       !has_timers(rt);
 }
 
 static bool fail(struct weft__node *n)

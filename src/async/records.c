@@ -128,6 +128,7 @@ void weft__record_put(struct weft_runtime *rt, struct weft__task *t)
 	struct weft__record_list *mine = list_here(rt);
 
 	store_relaxed(&t->generation, t->generation + 1 ? t->generation + 1 : 1);
+	store_relaxed(&t->state, (uint8_t)WEFT_TASK_UNKNOWN);
 	if (mine) {
 		push(mine, t);
 		if (WEFT_UNLIKELY(count_of(mine) > 2 * BATCH))

@@ -29,6 +29,7 @@
 #include "async/task.h"
 #include "async/token.h"
 #include "async/wait.h"
+#include "async/watch.h"
 #include "deque/check.h"
 #include "runtime/runtime.h"
 #include "runtime/worker.h"
@@ -133,6 +134,7 @@ static void end_grace(struct weft__timer *t)
 	weft__node_mark(&s->node, WEFT__NODE_CANCELLED);
 	weft__walk_queue(rt, &s->node);
 	weft__walk_all(rt);
+	weft__watch_scope(s);
 	weft__scope_unpin(s);
 }
 
@@ -154,6 +156,8 @@ void weft__scope_spread(struct weft__scope *s)
 		begin_grace(s);
 	weft__walk_queue(rt, &s->node);
 	weft__walk_all(rt);
+	if (s->grace == 0)
+		weft__watch_scope(s);
 }
 
 bool weft__scope_cancel(struct weft__scope *s, struct weft_reason reason)
@@ -216,6 +220,7 @@ void weft__scope_init(struct weft__scope *s, const struct weft_scope_opts *opts)
 	s->deadline = WEFT_NEVER;
 	s->grace = opts ? opts->grace : 0;
 	s->timer.heap = NULL;
+	s->stall.heap = NULL;
 	s->reason = (struct weft_reason){ 0 };
 	s->name = opts ? opts->name : NULL;
 	s->token = 0;
@@ -266,16 +271,27 @@ int weft__scope_enter(struct weft__scope *s, struct weft__strand *strand)
 	return 0;
 }
 
+/* No timer runs, and nobody holds a pin.  In this order: who held a pin may have armed a
+ * timer, and one that fires takes a pin before it is seen to be gone. */
+static bool is_alone(struct weft__scope *s)
+{
+	if (load_acquire(&s->pins) != 0)
+		return false;
+	weft__timer_disarm(&s->timer);
+	weft__timer_disarm(&s->stall);
+	return load_acquire(&s->pins) == 0;
+}
+
 void weft__scope_exit(struct weft__scope *s)
 {
 	struct weft__strand *strand = s->owner;
 
 	weft__timer_disarm(&s->timer);
+	weft__timer_disarm(&s->stall);
 	if (s->token)
 		weft__token_end(s->token - 1);
-	while (load_acquire(&s->pins) != 0) /* I3 */
+	while (!is_alone(s)) /* I3 */
 		sched_yield();
-	weft__timer_disarm(&s->timer); /* who held a pin may have begun the grace period */
 	s->state = WEFT__SCOPE_LEFT;
 	weft__node_unlink(&s->node);
 	store_relaxed(&strand->in.node, s->node.parent);
@@ -421,12 +437,18 @@ struct weft_reason weft_scope_reason(const struct weft_scope *scope)
 	return reason;
 }
 
+struct weft_reason weft__reason_seen(const struct weft__node *n)
+{
+	struct weft__node *source = weft__cancel_source(n);
+
+	return source ? reason_at(source) : (struct weft_reason){ 0 };
+}
+
 struct weft_reason weft_cancel_reason(void)
 {
 	struct weft__strand *strand = weft__strand_self();
-	struct weft__node *source = strand ? weft__cancel_source(strand->in.node) : NULL;
 
-	return source ? reason_at(source) : (struct weft_reason){ 0 };
+	return strand ? weft__reason_seen(strand->in.node) : (struct weft_reason){ 0 };
 }
 
 int64_t weft_scope_deadline(const struct weft_scope *scope)

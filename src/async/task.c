@@ -14,6 +14,7 @@
 #include "async/group.h"
 #include "async/locals.h"
 #include "async/wait.h"
+#include "async/watch.h"
 #include "runtime/runtime.h"
 #include "runtime/topology.h"
 #include "runtime/worker.h"
@@ -153,6 +154,23 @@ static bool has_ended(enum weft_task_state state)
 	return state >= WEFT_TASK_DONE;
 }
 
+struct weft__node *weft__task_lock(struct weft_runtime *rt, struct weft_task task)
+{
+	struct weft__task *t = lock_task(rt, task);
+
+	if (!t)
+		return NULL;
+	if (!has_ended((enum weft_task_state)t->state))
+		return &t->strand.node;
+	unlock_task(rt, t);
+	return NULL;
+}
+
+void weft__task_unlock(struct weft_runtime *rt, struct weft_task task)
+{
+	unlock_task(rt, weft__record_at(rt, task.slot));
+}
+
 struct weft_task weft_task_self(void)
 {
 	struct weft__strand *s = weft__strand_self();
@@ -224,8 +242,10 @@ bool weft_task_cancel(struct weft_task task)
 			weft__walk_queue(where.rt, n);
 		unlock_task(where.rt, t);
 	}
-	if (fresh)
+	if (fresh) {
 		weft__walk_all(where.rt);
+		weft__watch_task(where.rt, task);
+	}
 	leave(where);
 	return fresh;
 }

@@ -54,6 +54,11 @@ int weft__task_on_stack(struct weft__task *t);
 /* For those who have a handle: the task has ended with rc. */
 void weft__task_end(struct weft__task *t, int rc);
 
+/* The node of a task that has not ended, which then does not before the unlock; NULL,
+ * and nothing locked, of any other. */
+struct weft__node *weft__task_lock(struct weft_runtime *rt, struct weft_task task);
+void weft__task_unlock(struct weft_runtime *rt, struct weft_task task);
+
 /* Gives the record back. */
 void weft__task_put(struct weft_runtime *rt, struct weft__task *t);
 

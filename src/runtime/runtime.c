@@ -132,6 +132,7 @@ static int thread_start(struct weft__worker *w)
 	sigdelset(&all, SIGFPE);
 	sigdelset(&all, SIGILL);
 	sigdelset(&all, SIGABRT);
+	sigdelset(&all, SIGURG); /* async/probe.c; ignored otherwise */
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	int rc = pthread_create(&w->thread, NULL, thread_main, w);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -305,8 +306,9 @@ int weft__root_run_in(struct weft_runtime *rt, const struct weft__ambient *in, w
 
 	weft__strand_init(&r.strand, rt, in);
 	store_relaxed(&r.job.run, run_root);
-	weft__inject_push(&rt->inject, &r.job);
-	weft__idle_notify(rt);
+	weft__submit(rt, &r.job);
+	if (WEFT_UNLIKELY(load_relaxed(&rt->pressed) == WEFT__PRESSED_ALONE))
+		weft__hooks.watch(rt);
 	weft__latch_wait(&r.done);
 	return r.rc;
 }

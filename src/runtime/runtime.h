@@ -20,6 +20,14 @@
 struct weft__async;
 struct weft__worker;
 
+/* Work was ready while no worker was free, and what came of it: async/watch.c. */
+enum weft__pressed {
+	WEFT__PRESSED_NO,
+	WEFT__PRESSED_ALONE, /* there is no thread yet to look at the workers */
+	WEFT__PRESSED,	     /* the event thread looks */
+	WEFT__PRESSED_NEVER, /* nobody wants to know */
+};
+
 struct weft_runtime {
 	/* Read by all, written at start. */
 	struct weft__worker **workers;
@@ -33,6 +41,7 @@ struct weft_runtime {
 	struct weft__async *async;
 	struct weft__node root;
 	uint32_t watch_quiet;
+	uint32_t pressed; /* enum weft__pressed */
 
 	struct weft__stack_pool stacks;
 	struct weft__sizes sizes; /* for tasks that ask for other ones */

@@ -94,6 +94,10 @@ struct weft__hooks {
 	bool (*is_host)(void);
 	/* What a root is called through: fn(arg) of the struct weft__root_call at arg. */
 	int (*root)(void *arg);
+	/* Work is ready and no worker is free, and rt->pressed is 0.  Under any lock. */
+	void (*pressed)(struct weft_runtime *rt);
+	/* Starts a thread to look at that.  Under no lock. */
+	void (*watch)(struct weft_runtime *rt);
 	/* Settings of a running runtime have changed. */
 	void (*configured)(struct weft_runtime *rt);
 	/* A shutdown: whether all is quiet outside of tasks too, by the deadline; and if

@@ -222,6 +222,14 @@ static void submit_quietly(struct weft_runtime *runtime, struct weft__worker *w,
 		weft__inject_push(&runtime->inject, job);
 }
 
+/* Nobody was woken: whoever is awake may be busy. */
+static void press(struct weft_runtime *rt)
+{
+	if (WEFT_UNLIKELY(load_relaxed(&rt->pressed) == 0) &&
+	    load_relaxed(&rt->idle.searching) == 0)
+		weft__hooks.pressed(rt);
+}
+
 void weft__submit(struct weft_runtime *runtime, struct weft__job *job)
 {
 	struct weft__worker *w = worker_of(runtime);
@@ -229,8 +237,10 @@ void weft__submit(struct weft_runtime *runtime, struct weft__job *job)
 	submit_quietly(runtime, w, job);
 	/* A worker alone is awake when it runs this. */
 	if (w && runtime->worker_count == 1)
-		return;
-	if (weft__idle_notify(runtime) && w)
+		press(runtime);
+	else if (!weft__idle_notify(runtime))
+		press(runtime);
+	else if (w)
 		weft__count(&w->stats.wakes);
 }
 
@@ -331,7 +341,7 @@ static struct weft__job *next(struct weft__worker *w)
 	/* Its own queues again after a sleep: the hook of that may have filled them. */
 	while (!(job = next_own(w))) {
 		/* How long it looks depends on the time, the turns after that do not. */
-		store_relaxed(&w->tick, 0);
+		store_relaxed(&w->tick, (w->tick / FAIR_EVERY + 1) * FAIR_EVERY);
 		if ((job = search(w)))
 			break;
 		if (load_acquire(&w->runtime->stop))

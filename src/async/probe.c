@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * probe.c - asking a worker's thread what it does right now
+ *
+ *	IDLE --ask--> ASKED --handler--> ANSWERING --handler--> ANSWERED --> IDLE
+ *	  ^             |
+ *	  '--too late---'
+ *
+ * SIGURG is the signal that Go chose for the like, and why: nobody sends it unasked,
+ * ignoring it is the default, and debuggers let it pass.  The handler is installed when
+ * first needed.  A SIGURG that answers no question goes on to the handler that was
+ * there before.  ThreadSanitizer holds back signals until the thread makes a call that
+ * it knows; a loop without one does not answer then.
+ *
+ *   O1  question -> handler    release of state (ask) => acquire half of the CAS
+ *   O2  answer -> who asked    release of state => acquire load
+ *
+ * Only async-signal-safe calls below on_signal, but for backtrace(), which is safe once
+ * it has been called before: the unwinder is loaded then.
+ */
+#include "async/probe.h"
+
+#include <errno.h>
+#include <execinfo.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "async/scope.h"
+#include "async/task.h"
+#include "async/tree.h"
+#include "runtime/runtime.h"
+#include "runtime/worker.h"
+
+enum { IDLE, ASKED, ANSWERING, ANSWERED };
+
+#define PATIENCE WEFT_MS(200)
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of asking */
+static struct {
+	uint32_t state;
+	struct weft__worker *of;
+	const struct weft__node *node;
+	struct weft__probe *answer;
+} question;
+
+static struct sigaction previous;
+
+/* --- on the thread that was asked ---------------------------------------- */
+
+static void copy_name(char *to, const char *name)
+{
+	int i = 0;
+
+	for (; name && name[i] && i < WEFT__PROBE_NAME - 1; i++)
+		to[i] = name[i];
+	to[i] = '\0';
+}
+
+static const struct weft__node *group_above(const struct weft__node *n)
+{
+	while (n && !(load_relaxed(&n->flags) & WEFT__NODE_GROUP))
+		n = n->parent;
+	return n;
+}
+
+static bool is_below(const struct weft__node *n, const struct weft__node *top)
+{
+	while (n && n != top)
+		n = n->parent;
+	return n != NULL;
+}
+
+static void describe(struct weft__strand *s, const struct weft__node *node, struct weft__probe *p)
+{
+	const struct weft__node *in = load_relaxed(&s->in.node);
+	const struct weft__node *group = group_above(s->node.parent);
+	const char *name = group ? WEFT__CONTAINER(group, struct weft__scope, node)->name : NULL;
+
+	p->strand = s;
+	p->inside = is_below(in, node);
+	p->cancelled = weft__cancel_visible(in) & WEFT__NODE_CANCELLED;
+	p->reason = p->cancelled ? (int)weft__reason_seen(in).kind : WEFT_REASON_NONE;
+	copy_name(p->task, s->in.task ? s->in.task->name : "root");
+	copy_name(p->group, name);
+}
+
+static void answer(struct weft__worker *w)
+{
+	struct weft__probe *p = question.answer;
+	struct weft__fiber *fiber = weft__worker_fiber(w);
+	struct weft__strand *s = fiber ? fiber->strand : NULL; /* NULL: the thread starts */
+
+	p->strand = NULL;
+	p->frame_count = 0;
+	if (!s)
+		return;
+	describe(s, question.node, p);
+	p->frame_count = backtrace(p->frames, WEFT__PROBE_FRAMES);
+}
+
+static void pass_on(int sig, siginfo_t *info, void *context)
+{
+	if (previous.sa_flags & SA_SIGINFO)
+		previous.sa_sigaction(sig, info, context);
+	else if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN)
+		previous.sa_handler(sig);
+}
+
+/* errno is the interrupted code's. */
+static void on_signal(int sig, siginfo_t *info, void *context)
+{
+	struct weft__worker *w = weft__worker_self();
+	int saved = errno;
+
+	if (w && load_acquire(&question.state) == ASKED && question.of == w &&
+	    cas_seqcst(&question.state, ASKED, ANSWERING)) { /* O1 */
+		answer(w);
+		store_release(&question.state, ANSWERED); /* O2 */
+	} else {
+		pass_on(sig, info, context);
+	}
+	errno = saved;
+}
+
+/* --- on the thread that asks --------------------------------------------- */
+
+static void prepare(void)
+{
+	struct sigaction action = { .sa_sigaction = on_signal,
+				    .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART };
+	void *frame;
+
+	backtrace(&frame, 1);
+	sigaction(SIGURG, NULL, &previous);
+	sigemptyset(&action.sa_mask);
+	sigaction(SIGURG, &action, NULL);
+}
+
+/* Waits for the answer; a question that nobody has begun to answer is taken back. */
+static bool await(void)
+{
+	struct timespec moment = { .tv_nsec = 100000 };
+	int64_t end = weft__later(weft__monotonic(), PATIENCE);
+
+	while (load_acquire(&question.state) != ANSWERED) { /* O2 */
+		if (weft__monotonic() > end && cas_seqcst(&question.state, ASKED, IDLE))
+			return false;
+		nanosleep(&moment, NULL);
+	}
+	store_relaxed(&question.state, IDLE);
+	return true;
+}
+
+bool weft__probe(struct weft__worker *w, const struct weft__node *node, struct weft__probe *p)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, prepare);
+	pthread_mutex_lock(&lock);
+	question.of = w;
+	question.node = node;
+	question.answer = p;
+	store_release(&question.state, ASKED); /* O1 */
+	pthread_kill(w->thread, SIGURG);
+	bool answered = await();
+	pthread_mutex_unlock(&lock);
+	return answered;
+}
+
+void weft__probe_print_frames(FILE *out, void *const *frames, int count)
+{
+	char **symbols = backtrace_symbols(frames, count);
+
+	for (int i = 0; i < count; i++)
+		fprintf(out, "    %s\n", symbols ? symbols[i] : "?");
+	free(symbols);
+}

@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * watch.c - noticing tasks that ignore their cancel, and tasks that hold their worker
+ *
+ * A task that waits is found in the tree, one that runs by asking the workers; one
+ * that is ready and has not had its turn ignores nothing.  Who waits behind a shield,
+ * which has a limit of its own, or for its own children, is not named: they are.
+ *
+ * A worker holds on to a job if it has neither taken another nor switched fibers for
+ * block_warn, while its oldest ready fiber stayed where it was, which also says that no
+ * other worker was free to take that.
+ *
+ *   O1  pressed against the event thread's last look, store-load: it takes `pressed`
+ *       back by a full barrier, then looks at the queues once more; who makes work
+ *       ready publishes it, and reads `pressed` behind the barrier of idle_notify.
+ */
+#include "async/watch.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <weft/error.h>
+
+#include "async/async.h"
+#include "async/config.h"
+#include "async/probe.h"
+#include "async/report.h"
+#include "async/scope.h"
+#include "deque/alloc.h"
+#include "runtime/runtime.h"
+#include "runtime/steal.h"
+#include "runtime/worker.h"
+
+static const char *const reasons[] = {
+	[WEFT_REASON_NONE] = "not known",    [WEFT_REASON_EXPLICIT] = "explicitly",
+	[WEFT_REASON_DEADLINE] = "deadline", [WEFT_REASON_SIBLING] = "a sibling failed",
+	[WEFT_REASON_PARENT] = "from above", [WEFT_REASON_RACE] = "race lost",
+	[WEFT_REASON_SHUTDOWN] = "shutdown", [WEFT_REASON_DEADLOCK] = "deadlock",
+};
+
+static bool claim_shutdown(struct weft__timer *t)
+{
+	(void)t;
+	return true;
+}
+
+static void shutdown_stalls(struct weft__timer *t);
+
+int weft__watchman_init(struct weft_runtime *rt, struct weft__watchman *w)
+{
+	*w = (struct weft__watchman){ .rt = rt, .look_at = WEFT_NEVER };
+	w->shutdown.claim = claim_shutdown;
+	w->shutdown.done = shutdown_stalls;
+	w->gazes = weft__alloc(rt->worker_slots * sizeof *w->gazes);
+	if (!w->gazes)
+		return WEFT_ENOMEM;
+	memset(w->gazes, 0, rt->worker_slots * sizeof *w->gazes);
+	return 0;
+}
+
+void weft__watchman_fini(struct weft_runtime *rt, struct weft__watchman *w)
+{
+	weft__free(w->gazes, rt->worker_slots * sizeof *w->gazes);
+}
+
+/* --- tasks that ignore their cancel: the report ----------------------------------- */
+
+static void print_stall(const struct weft_stall *stall, int64_t after)
+{
+	fprintf(stderr, "weft: task %s%s%s was cancelled (%s) %.3f s ago and ",
+		stall->task ? stall->task : "(unnamed)", stall->group ? " of group " : "",
+		stall->group ? stall->group : "", reasons[stall->reason], (double)after / 1e9);
+	if (stall->wait)
+		fprintf(stderr, "waits for %s\n", stall->wait);
+	else
+		fprintf(stderr, "runs\n");
+	weft__probe_print_frames(stderr, stall->frames, stall->frame_count);
+}
+
+static void tell(struct weft_runtime *rt, const struct weft_stall *stall)
+{
+	void (*on_stall)(const struct weft_stall *) = load_relaxed(&rt->config.on_stall);
+
+	if (on_stall)
+		on_stall(stall);
+	else
+		print_stall(stall, weft__config_stall_warn(rt));
+}
+
+/* True for the first time, as far as the last ones go. */
+static bool is_news(struct weft__watchman *w, const void *strand)
+{
+	bool news = true;
+
+	weft__spin_lock(&w->lock);
+	for (unsigned i = 0; i < WEFT__RECENT; i++)
+		news = news && w->recent[i] != strand;
+	if (news)
+		w->recent[w->next_recent++ % WEFT__RECENT] = strand;
+	weft__spin_unlock(&w->lock);
+	return news;
+}
+
+static void tell_waits(const struct weft__waits *waits, void *arg)
+{
+	struct weft_runtime *rt = arg;
+	struct weft_stall stall = { .task = waits->task, .group = waits->group,
+				    .reason = waits->reason, .wait = waits->what };
+
+	if (is_news(&rt->async->watchman, waits->strand))
+		tell(rt, &stall);
+}
+
+static bool is_asleep(struct weft_runtime *rt, unsigned index)
+{
+	return load_relaxed(&rt->idle.asleep[index / 64]) >> (index % 64) & 1;
+}
+
+static void tell_running(struct weft_runtime *rt, unsigned index, const struct weft__node *top)
+{
+	struct weft__probe p;
+
+	if (is_asleep(rt, index) || rt->workers[index] == weft__worker_self() ||
+	    !weft__probe(rt->workers[index], top, &p))
+		return;
+	if (!p.strand || !p.inside || !p.cancelled || !is_news(&rt->async->watchman, p.strand))
+		return;
+	struct weft_stall stall = { .task = p.task[0] ? p.task : NULL,
+				    .group = p.group[0] ? p.group : NULL,
+				    .reason = p.reason, .frames = p.frames,
+				    .frame_count = p.frame_count };
+	tell(rt, &stall);
+}
+
+/* `top` is compared and never followed: it may be gone, as opposed to what was seen. */
+static void tell_all(struct weft_runtime *rt, struct weft__snapshot *snap,
+		     const struct weft__node *top)
+{
+	if (snap)
+		weft__snapshot_waits(snap, tell_waits, rt);
+	weft__snapshot_free(snap);
+	for (unsigned i = 0; i < rt->worker_count; i++)
+		tell_running(rt, i, top);
+}
+
+/* --- when to make it ----------------------------------------------------------- */
+
+static bool arm(struct weft_runtime *rt, struct weft__timer *t)
+{
+	int64_t warn = weft__config_stall_warn(rt);
+
+	return warn != WEFT_NEVER &&
+	       weft__timer_arm(rt, t, weft__later(weft__clock_now(rt), warn)) == 0;
+}
+
+static bool claim_scope(struct weft__timer *t)
+{
+	weft__scope_pin(WEFT__CONTAINER(t, struct weft__scope, stall));
+	return true;
+}
+
+static void scope_stalls(struct weft__timer *t)
+{
+	struct weft__scope *s = WEFT__CONTAINER(t, struct weft__scope, stall);
+	struct weft_runtime *rt = s->runtime;
+	struct weft__node *n = &s->node;
+	struct weft__snapshot *snap = weft__snapshot_new();
+
+	if (snap)
+		weft__snapshot_look(snap, n);
+	weft__scope_unpin(s);
+	tell_all(rt, snap, n);
+}
+
+void weft__watch_scope(struct weft__scope *s)
+{
+	s->stall.claim = claim_scope;
+	s->stall.done = scope_stalls;
+	arm(s->runtime, &s->stall);
+}
+
+static void shutdown_stalls(struct weft__timer *t)
+{
+	struct weft__watchman *w = WEFT__CONTAINER(t, struct weft__watchman, shutdown);
+
+	struct weft__node *root = &w->rt->root;
+	struct weft__snapshot *snap = weft__snapshot_new();
+
+	if (snap)
+		weft__snapshot_look(snap, root);
+	tell_all(w->rt, snap, root);
+}
+
+void weft__watch_shutdown(struct weft_runtime *rt)
+{
+	arm(rt, &rt->async->watchman.shutdown);
+}
+
+static bool claim_task(struct weft__timer *t)
+{
+	(void)t;
+	return true;
+}
+
+/* Finds the task again by its handle, and keeps it from ending for the look. */
+static void task_stalls(struct weft__timer *t)
+{
+	struct weft__watched *w = WEFT__CONTAINER(t, struct weft__watched, timer);
+	struct weft__snapshot *snap = weft__snapshot_new();
+	struct weft__node *n = snap ? weft__task_lock(w->rt, w->task) : NULL;
+
+	if (n) {
+		weft__snapshot_look(snap, n);
+		weft__task_unlock(w->rt, w->task);
+		tell_all(w->rt, snap, n);
+	} else {
+		weft__snapshot_free(snap);
+	}
+	store_release(&w->used, 0);
+}
+
+void weft__watch_task(struct weft_runtime *rt, struct weft_task task)
+{
+	struct weft__watchman *m = &rt->async->watchman;
+
+	for (unsigned i = 0; i < WEFT__WATCHED_TASKS; i++) {
+		struct weft__watched *w = &m->tasks[i];
+		if (load_relaxed(&w->used) || !cas_seqcst(&w->used, 0, 1))
+			continue;
+		w->rt = rt;
+		w->task = task;
+		w->timer.claim = claim_task;
+		w->timer.done = task_stalls;
+		if (!arm(rt, &w->timer))
+			store_release(&w->used, 0);
+		return;
+	}
+}
+
+/* --- tasks that hold their worker -------------------------------------------------- */
+
+void weft__watch_pressed(struct weft_runtime *rt)
+{
+	struct weft__async *a = rt->async;
+	bool never = a->clock.is_virtual || weft__config_block_warn(rt) == WEFT_NEVER;
+
+	if (never) {
+		store_relaxed(&rt->pressed, WEFT__PRESSED_NEVER);
+		return;
+	}
+	if (!load_acquire(&a->events.running)) {
+		store_relaxed(&rt->pressed, WEFT__PRESSED_ALONE);
+		return;
+	}
+	if (exchange_seqcst(&rt->pressed, WEFT__PRESSED) != WEFT__PRESSED)
+		weft__events_kick(rt);
+}
+
+void weft__watch_begin(struct weft_runtime *rt)
+{
+	if (weft__events_start(rt) != 0)
+		return;
+	if (exchange_seqcst(&rt->pressed, WEFT__PRESSED) != WEFT__PRESSED)
+		weft__events_kick(rt);
+}
+
+static void print_block(const struct weft__probe *p, unsigned index, int64_t held)
+{
+	fprintf(stderr, "weft: task %s holds worker %u for %.3f s while others wait\n",
+		p->task[0] ? p->task : "(unnamed)", index, (double)held / 1e9);
+	weft__probe_print_frames(stderr, p->frames, p->frame_count);
+}
+
+static void tell_block(struct weft_runtime *rt, unsigned index, int64_t held)
+{
+	struct weft__probe p = { 0 };
+	bool answered = weft__probe(rt->workers[index], NULL, &p);
+
+	if (!answered || p.strand)
+		print_block(&p, index, held);
+}
+
+static uint64_t turns_of(const struct weft__worker *w)
+{
+	return load_relaxed(&w->tick) + load_relaxed(&w->yields) +
+	       load_relaxed(&w->stats.switches) + load_relaxed(&w->stats.steals_tried) +
+	       load_relaxed(&w->stats.parks);
+}
+
+/* How long the worker has been at the same job; 0 when at another than before. */
+static int64_t held_by(struct weft__gaze *g, const struct weft__worker *w, int64_t now)
+{
+	uint64_t turns = turns_of(w);
+
+	if (turns == g->turns && g->since != 0)
+		return now - g->since;
+	g->turns = turns;
+	g->since = now;
+	g->reported = false;
+	return 0;
+}
+
+enum { NONE = -1 }; /* in place of the number of a ready job */
+
+/* The oldest ready job of the worker is the one that was so before. */
+static bool is_left_waiting(struct weft__gaze *g, const struct weft__worker *w)
+{
+	int64_t top = weft__fifo_is_empty(&w->ready) ? NONE : load_relaxed(&w->ready.top);
+	bool same = top == g->top && top != NONE;
+
+	g->top = top;
+	return same;
+}
+
+/* Looks at one worker; true when work waits there. */
+static bool gaze(struct weft_runtime *rt, unsigned i, int64_t now, bool injected)
+{
+	struct weft__worker *w = rt->workers[i];
+	struct weft__gaze *g = &rt->async->watchman.gazes[i];
+	int64_t held = held_by(g, w, now);
+	bool waiting = is_left_waiting(g, w);
+
+	if (held >= weft__config_block_warn(rt) && (waiting || injected) && !g->reported &&
+	    !is_asleep(rt, i)) {
+		g->reported = true;
+		tell_block(rt, i, held);
+	}
+	return !weft__fifo_is_empty(&w->ready);
+}
+
+/* No worker is free: all are at a job. */
+static bool all_busy(const struct weft_runtime *rt)
+{
+	return load_relaxed(&rt->idle.sleeping) == 0 && load_relaxed(&rt->idle.searching) == 0;
+}
+
+static bool gaze_all(struct weft_runtime *rt, int64_t now)
+{
+	bool injected = !weft__inject_is_empty(&rt->inject) && all_busy(rt);
+	bool some = injected;
+
+	for (unsigned i = 0; i < rt->worker_count; i++)
+		some = gaze(rt, i, now, injected) || some;
+	return some;
+}
+
+/* Nothing waits: no more looking, unless something came in the same moment (O1). */
+static bool retire(struct weft_runtime *rt)
+{
+	if (exchange_seqcst(&rt->pressed, WEFT__PRESSED_NO) == WEFT__PRESSED_NEVER)
+		return true;
+	if (!weft__work_anywhere(rt) || !all_busy(rt))
+		return true;
+	return exchange_seqcst(&rt->pressed, WEFT__PRESSED) == WEFT__PRESSED;
+}
+
+int64_t weft__watch_turn(struct weft_runtime *rt)
+{
+	struct weft__watchman *w = &rt->async->watchman;
+
+	if (load_acquire(&rt->pressed) != WEFT__PRESSED)
+		return WEFT_NEVER;
+	int64_t now = weft__monotonic();
+	if (w->look_at != WEFT_NEVER && now < w->look_at)
+		return w->look_at;
+	bool first = w->look_at == WEFT_NEVER;
+	if (!gaze_all(rt, now) && !first && retire(rt)) {
+		w->look_at = WEFT_NEVER;
+		return WEFT_NEVER;
+	}
+	w->look_at = weft__later(now, weft__config_block_warn(rt));
+	return w->look_at;
+}
