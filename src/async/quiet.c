@@ -146,13 +146,23 @@ void weft__quiet_root_ended(struct weft_runtime *rt)
 		store_relaxed(&rt->async->quiet.reported, 0);
 }
 
+/* With the lock held: sees to it that something runs; true when nothing ever will.  A
+ * timer may make nothing ready, one that reports for example, and then the next one
+ * is due. */
+static bool go_on(struct weft_runtime *rt)
+{
+	while (is_quiet(rt) && !wake_waiters(&rt->async->quiet))
+		if (!advance(rt))
+			return is_deadlock(rt);
+	return false;
+}
+
 void weft__quiet(struct weft_runtime *rt)
 {
 	struct weft__quiet *quiet = &rt->async->quiet;
-	bool dead;
 
 	weft__spin_lock(&quiet->lock);
-	dead = is_quiet(rt) && !wake_waiters(quiet) && !advance(rt) && is_deadlock(rt);
+	bool dead = go_on(rt);
 	weft__spin_unlock(&quiet->lock);
 	if (dead)
 		deadlock(rt);

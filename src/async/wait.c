@@ -32,8 +32,8 @@ int weft__wait_begin(struct weft__strand *s, unsigned flags)
 {
 	uint64_t ticket = weft__wait_ticket(s) + 1;
 
-	if ((flags & WEFT__ABORTABLE) && s->runtime)
-		weft__node_link(&s->node);
+	if (s->runtime)
+		weft__node_link(&s->node); /* for cancels to find it, and reports */
 	exchange_seqcst(&s->word, ticket << 16 | WEFT__WAITING | flags); /* O3 */
 	if (!(flags & WEFT__ABORTABLE) || !s->runtime)
 		return 0;

@@ -322,8 +322,8 @@ static bool gaze(struct weft_runtime *rt, unsigned i, int64_t now, bool injected
 
 	if (held >= weft__config_block_warn(rt) && (waiting || injected) && !g->reported &&
 	    !is_asleep(rt, i)) {
-		g->reported = true;
 		tell_block(rt, i, held);
+		store_release(&g->reported, (uint8_t)1);
 	}
 	return !weft__fifo_is_empty(&w->ready);
 }

@@ -42,7 +42,7 @@ struct weft__gaze {
 	uint64_t turns; /* jobs and switches so far */
 	int64_t top;	/* the number of its oldest ready job, -1: there was none */
 	int64_t since;	/* when `turns` was first seen; 0: never */
-	bool reported;
+	uint8_t reported;
 };
 
 struct weft__watchman {
