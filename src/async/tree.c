@@ -262,9 +262,11 @@ busy:
 	return NULL;
 }
 
-/* Forks of CPU-bound code look at the byte and nothing else. */
+/* Forks of CPU-bound code look at the byte and nothing else.  Before its thread runs a
+ * worker has no byte: a shutdown may come that early. */
 static void stop_forks(struct weft_runtime *rt)
 {
+	weft__latch_wait(&rt->started);
 	for (unsigned i = 0; i < rt->worker_count; i++)
 		weft__worker_starve(rt->workers[i]);
 }
