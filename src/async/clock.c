@@ -111,6 +111,11 @@ static struct weft__timers *heap_here(struct weft_runtime *rt)
 	return &rt->async->clock.heaps[i];
 }
 
+int weft__clock_start(struct weft_runtime *rt)
+{
+	return rt->async->clock.is_virtual ? 0 : weft__events_start(rt);
+}
+
 int weft__timer_arm(struct weft_runtime *rt, struct weft__timer *t, int64_t deadline)
 {
 	struct weft__clock *clock = &rt->async->clock;
@@ -119,7 +124,7 @@ int weft__timer_arm(struct weft_runtime *rt, struct weft__timer *t, int64_t dead
 	t->heap = NULL;
 	if (deadline == WEFT_NEVER)
 		return 0;
-	int rc = clock->is_virtual ? 0 : weft__events_start(rt);
+	int rc = weft__clock_start(rt);
 	if (rc != 0)
 		return rc;
 

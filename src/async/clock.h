@@ -49,8 +49,8 @@ struct weft__clock {
 	struct weft__timers *heaps; /* one a worker, and one */
 	unsigned count;
 	bool is_virtual;
-	int64_t now;	    /* of the virtual clock */
-	int64_t wake_at;    /* until when the event thread sleeps */
+	int64_t now;	 /* of the virtual clock */
+	int64_t wake_at; /* until when the event thread sleeps */
 };
 
 int weft__clock_init(struct weft__clock *clock, unsigned workers, bool is_virtual);
@@ -67,6 +67,9 @@ int64_t weft__later(int64_t from, int64_t duration);
 /* The point in time that options name: the earlier one, if there are two; NEVER for
  * none. */
 int64_t weft__deadline_of(struct weft_runtime *rt, int64_t timeout, int64_t deadline);
+
+/* Sees to it that somebody keeps the time; arm does so too. */
+int weft__clock_start(struct weft_runtime *rt);
 
 /* `t->claim` and `t->done` are set.  NEVER is not armed. */
 int weft__timer_arm(struct weft_runtime *rt, struct weft__timer *t, int64_t deadline);

@@ -5,7 +5,8 @@
  * The hook runs on the worker that fell asleep last, which is counted among the
  * sleepers already: whatever it makes ready wakes a worker, itself perhaps.  Two
  * workers may both find that they were the last; the lock lets one after the other
- * look, and the second finds work.
+ * look, and the second finds work.  A timer that fires may make nothing ready (that of
+ * a scope that was cancelled before): then the clock moves on.
  */
 #include "async/quiet.h"
 
@@ -40,7 +41,10 @@ void weft__quiet_hold(struct weft_runtime *rt)
 
 void weft__quiet_release(struct weft_runtime *rt)
 {
-	add_seqcst(&rt->async->quiet.pending, (uint32_t)-1);
+	/* What it was about may have run and ended before this: a worker looks again. */
+	if (add_seqcst(&rt->async->quiet.pending, (uint32_t)-1) == 1 &&
+	    load_relaxed(&rt->watch_quiet))
+		weft__idle_notify(rt);
 }
 
 static bool is_quiet(struct weft_runtime *rt)
@@ -90,7 +94,7 @@ static void deadlock(struct weft_runtime *rt)
 	struct weft__quiet *quiet = &rt->async->quiet;
 	enum weft_on_deadlock what = weft__config_on_deadlock(rt);
 
-	if (what <= WEFT_DEADLOCK_IGNORE || !weft__gate_is_used(rt->roots) || has_timers(rt))
+	if (what <= WEFT_DEADLOCK_IGNORE || load_acquire(&rt->roots_running) == 0 || has_timers(rt))
 		return;
 	if (exchange_seqcst(&quiet->reported, 1))
 		return;
@@ -104,11 +108,22 @@ void weft__quiet(struct weft_runtime *rt)
 	struct weft__quiet *quiet = &rt->async->quiet;
 
 	weft__spin_lock(&quiet->lock);
-	if (is_quiet(rt) && !wake_waiters(quiet) && !advance(rt))
+	while (is_quiet(rt) && !wake_waiters(quiet)) {
+		if (advance(rt))
+			continue;
 		deadlock(rt);
+		break;
+	}
 	weft__spin_unlock(&quiet->lock);
 	if (weft__work_anywhere(rt))
 		weft__idle_notify(rt);
+}
+
+struct weft_reason weft__quiet_reason(struct weft_runtime *rt)
+{
+	if (load_acquire(&rt->async->quiet.reported))
+		return (struct weft_reason){ .kind = WEFT_REASON_DEADLOCK, .code = WEFT_EDEADLK };
+	return (struct weft_reason){ .kind = WEFT_REASON_SHUTDOWN, .code = WEFT_ESHUTDOWN };
 }
 
 int weft_wait_all_blocked(void)

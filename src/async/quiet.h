@@ -16,6 +16,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <weft/scope.h>
+
 #include "deque/list.h"
 #include "deque/spin.h"
 
@@ -32,6 +34,9 @@ void weft__quiet_init(struct weft__quiet *quiet);
 
 /* The hook: the last worker fell asleep. */
 void weft__quiet(struct weft_runtime *rt);
+
+/* Why everything was cancelled: a deadlock, or else a shutdown. */
+struct weft_reason weft__quiet_reason(struct weft_runtime *rt);
 
 /* Something outside is pending, and no more. */
 void weft__quiet_hold(struct weft_runtime *rt);

@@ -15,7 +15,7 @@ struct weft__start;
 
 /* 192 bytes: a million tasks that have not started are 192 MB. */
 struct weft__task {
-	struct weft__job job;	   /* while it is to start; `next` links free records */
+	struct weft__job job; /* while it is to start; `next` links free records */
 	struct weft__strand strand;
 	weft_fn *fn;
 	void *arg;
@@ -23,8 +23,9 @@ struct weft__task {
 	struct weft__group *group;
 	uint32_t slot, generation;
 	int rc;
-	uint8_t state; /* enum weft_task_state */
-	uint8_t flags; /* enum weft__task_flags */
+	uint8_t state;	  /* enum weft_task_state */
+	uint8_t flags;	  /* enum weft__task_flags; once it runs, written under its watch */
+	uint8_t retained; /* in the group's list of those; under the lock of the group */
 	struct weft__start *start; /* who waits for weft_ready, or NULL */
 	size_t stack_size;	   /* 0: that of the runtime */
 };
@@ -32,10 +33,12 @@ struct weft__task {
 _Static_assert(sizeof(struct weft__task) <= 192, "a task is to take 192 bytes");
 
 enum weft__task_flags {
-	WEFT__TASK_HANDLE = 1, /* somebody has a handle: outlives its end */
+	WEFT__TASK_HANDLE = 1, /* somebody has a handle: outlives its end; under the lock of
+				* its group, too */
 	WEFT__TASK_DAEMON = 2,
-	WEFT__TASK_KEPT = 4, /* for weft_group_next */
-	WEFT__TASK_SEEN = 8, /* somebody may have a handle: ends under the lock of those */
+	WEFT__TASK_KEPT = 4,	 /* for weft_group_next */
+	WEFT__TASK_SEEN = 8,	 /* somebody may have a handle: ends under the lock of those */
+	WEFT__TASK_COUNTED = 16, /* takes room in the limit of its group */
 };
 
 bool weft__spawn_opts_ok(const struct weft_spawn_opts *o);
@@ -43,6 +46,11 @@ bool weft__spawn_opts_ok(const struct weft_spawn_opts *o);
 /* All but what the options say. */
 void weft__task_init(struct weft__task *t, struct weft_runtime *rt, struct weft__node *parent,
 		     const struct weft_local *locals, weft_fn *fn, void *arg);
+
+static inline uint8_t weft__task_flags(const struct weft__task *t)
+{
+	return load_relaxed(&t->flags);
+}
 
 /* Calls t->fn on a stack of t->stack_size. */
 int weft__task_on_stack(struct weft__task *t);

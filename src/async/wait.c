@@ -18,6 +18,8 @@
  */
 #include "async/wait.h"
 
+#include <sched.h>
+
 #include <weft/error.h>
 #include <weft/runtime.h>
 
@@ -116,6 +118,15 @@ unsigned weft__wait_park(struct weft__strand *s, const char *what, const void *o
 		return WEFT__NO_STACK;
 	store_relaxed(&fiber->wait_what, (const char *)NULL);
 	return code_of(s);
+}
+
+/* What the caller waits for may be a task that has not started, and no other worker
+ * need exist: then it runs on top of the waiting frame, as a fork does in the same
+ * distress (frame.c, wait_done). */
+void weft__wait_without_stack(void)
+{
+	if (!weft__run_here())
+		sched_yield();
 }
 
 static void resume_thread(struct weft__strand *s)

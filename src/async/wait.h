@@ -73,6 +73,9 @@ unsigned weft__wait_end(struct weft__strand *s);
 /* Waits; enum weft__code.  `what` and `on` are for reports: "lock", its address. */
 unsigned weft__wait_park(struct weft__strand *s, const char *what, const void *on);
 
+/* For those who cannot go on after WEFT__NO_STACK: lets something else happen. */
+void weft__wait_without_stack(void);
+
 enum weft__claim weft__claim(struct weft__strand *s, uint64_t ticket, unsigned code);
 
 /* The strand that was claimed PARKED goes on.  Quietly: see weft__ready. */

@@ -174,6 +174,27 @@ int weft__suspend(weft__after_fn *after, void *arg)
 	return 0;
 }
 
+bool weft__run_here(void)
+{
+	struct weft__worker *w = weft__worker_self();
+	struct weft__fiber *fiber = weft__worker_fiber(w);
+	struct weft__strand *strand = fiber->strand;
+	const char *name = fiber->name;
+	struct weft__job *job = weft__inject_pop(&w->runtime->inject);
+
+	if (!job)
+		job = weft__fifo_take(&w->ready);
+	if (job && is_fiber(job)) {
+		weft__inject_push(&w->runtime->inject, job);
+		return false;
+	}
+	if (job)
+		load_relaxed (&job->run)(job);
+	fiber->strand = strand;
+	fiber->name = name;
+	return job != NULL;
+}
+
 /* Into the worker's own queue, or, when that cannot grow, the shared one. */
 static void enqueue(struct weft__worker *w, struct weft__job *job)
 {
