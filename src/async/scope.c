@@ -26,6 +26,7 @@
 
 #include "async/async.h"
 #include "async/config.h"
+#include "async/held.h"
 #include "async/task.h"
 #include "async/token.h"
 #include "async/wait.h"
@@ -60,6 +61,7 @@ int weft__scope_check(struct weft__strand *s)
 
 void weft__scope_strand_end(struct weft__strand *s)
 {
+	weft__held_abandon(s);
 	weft__node_unlink(&s->node);
 }
 

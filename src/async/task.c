@@ -268,7 +268,7 @@ void weft_task_forget(struct weft_task task)
 	if (!t)
 		return;
 	if (t->flags & WEFT__TASK_HANDLE) {
-		struct weft__group *g = t->group;
+		struct weft__group *g = weft__task_group(t);
 		weft__spin_lock(&g->lock);
 		t->flags &= (uint8_t)~WEFT__TASK_HANDLE;
 		free = has_ended((enum weft_task_state)t->state) && !weft__list_is_empty(&t->strand.node.link) &&
