@@ -32,6 +32,7 @@
 #include "runtime/runtime.h"
 #include "runtime/worker.h"
 
+_Static_assert(offsetof(struct weft__group, scope.node) == 0, "weft__task_group counts on it");
 _Static_assert(sizeof(struct weft__group) <= sizeof(struct weft_group),
 	       "struct weft_group is too small");
 
@@ -237,7 +238,6 @@ void weft__task_init(struct weft__task *t, struct weft_runtime *rt, struct weft_
 	t->fn = fn;
 	t->arg = arg;
 	t->name = NULL;
-	t->group = NULL;
 	t->rc = 0;
 	store_relaxed(&t->state, (uint8_t)WEFT_TASK_PENDING);
 	t->flags = 0;
@@ -318,7 +318,6 @@ int weft__group_spawn(struct weft__group *g, weft_fn *fn, void *arg,
 		return WEFT_ENOMEM;
 	}
 	weft__task_init(t, s->runtime, &g->scope.node, s->in.locals, fn, arg);
-	t->group = g;
 	t->start = start;
 	if (counted)
 		t->flags |= WEFT__TASK_COUNTED;
@@ -476,7 +475,7 @@ static void count_off(struct weft__group *g, uint64_t unit)
 
 void weft__group_child_done(struct weft__task *t, int rc)
 {
-	struct weft__group *g = t->group;
+	struct weft__group *g = weft__task_group(t);
 	struct weft_runtime *rt = t->strand.runtime;
 	uint64_t unit = unit_of(t);
 

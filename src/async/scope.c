@@ -29,6 +29,7 @@
 
 #include "async/async.h"
 #include "async/config.h"
+#include "async/held.h"
 #include "async/task.h"
 #include "async/token.h"
 #include "async/wait.h"
@@ -66,6 +67,7 @@ void weft__scope_strand_end(struct weft__strand *s)
 	if (s->in.node != &s->node)
 		weft__bug("a task (%s) ended inside of a scope or group that it entered",
 			  s->in.task && s->in.task->name ? s->in.task->name : "no name");
+	weft__held_abandon(s);
 	weft__node_unlink(&s->node);
 }
 

@@ -260,7 +260,7 @@ int weft_task_wait(struct weft_task task, int *rc)
  * group stays meanwhile: it cannot free the record without the watch. */
 static bool drop_handle(struct weft__task *t)
 {
-	struct weft__group *g = t->group;
+	struct weft__group *g = weft__task_group(t);
 
 	weft__spin_lock(&g->lock);
 	store_relaxed(&t->flags, (uint8_t)(t->flags & ~WEFT__TASK_HANDLE));

@@ -20,7 +20,6 @@ struct weft__task {
 	weft_fn *fn;
 	void *arg;
 	const char *name;
-	struct weft__group *group;
 	uint32_t slot, generation;
 	int rc;
 	uint8_t state;	  /* enum weft_task_state */
@@ -60,6 +59,16 @@ void weft__task_end(struct weft__task *t, int rc);
 
 /* Gives the record back. */
 void weft__task_put(struct weft_runtime *rt, struct weft__task *t);
+
+/* The group it is a child of; its node hangs below that of the group's scope, which is
+ * the first thing in a group.  NULL for a detached one. */
+static inline struct weft__group *weft__task_group(const struct weft__task *t)
+{
+	struct weft__node *parent = t->strand.node.parent;
+
+	return load_relaxed(&parent->flags) & WEFT__NODE_GROUP ? (struct weft__group *)(void *)parent
+							       : NULL;
+}
 
 static inline const char *weft__task_name(const struct weft__task *t)
 {

@@ -28,8 +28,6 @@
 #include "runtime/runtime.h"
 #include "runtime/worker.h"
 
-enum { BUDGET = 128 }; /* points in a row (CO-5) */
-
 int weft__wait_begin(struct weft__strand *s, unsigned flags)
 {
 	uint64_t ticket = weft__wait_ticket(s) + 1;
@@ -171,17 +169,15 @@ int weft__code_error(unsigned code)
 	}
 }
 
-int weft__point(struct weft__strand *s)
+int weft__point_slowly(struct weft__strand *s)
 {
 	int rc = weft__strand_check(s);
 
-	if (rc != 0)
-		return rc;
-	if (WEFT_UNLIKELY(++s->node.budget >= BUDGET)) {
+	if (rc == 0 && s->node.budget >= WEFT__BUDGET) {
 		s->node.budget = 0;
 		weft_yield();
 	}
-	return 0;
+	return rc;
 }
 
 struct weft__strand *weft__strand_here(struct weft__thread_strand *local)

@@ -32,6 +32,7 @@
 #include "deque/spin.h"
 
 struct weft__fiber;
+struct weft__held;
 struct weft__task;
 struct weft_local;
 struct weft_runtime;
@@ -73,13 +74,15 @@ struct weft__strand {
 	struct weft_runtime *runtime; /* NULL: a plain thread */
 	struct weft__ambient in;
 	uint64_t seen; /* weft__cancel_epoch when it was last found not cancelled */
+	struct weft__held *held; /* locks it owns, newest first; its own alone */
 };
 
 /* What the floor above does for this one. */
 struct weft__hooks {
 	/* WEFT_ECANCELED when the strand is to stop, else 0. */
 	int (*check)(struct weft__strand *s);
-	/* The strand ends, and its node was linked or walked to, or it is in a scope. */
+	/* The strand ends, and its node was linked or walked to, or it is in a scope, or
+	 * holds locks. */
 	void (*strand_end)(struct weft__strand *s);
 	/* A root from a thread that acts for a task: runs fn(arg) for it and leaves what it
 	 * returned in *rc.  False when it acts for none. */
@@ -124,18 +127,28 @@ static inline void weft__strand_init(struct weft__strand *s, struct weft_runtime
 	s->in = *in;
 	s->in.node = &s->node;
 	s->seen = 0;
+	s->held = NULL;
 }
 
 static inline void weft__strand_end(struct weft__strand *s)
 {
 	if (WEFT_UNLIKELY(load_acquire(&s->node.linked) || load_acquire(&s->node.walked) ||
-			  s->in.node != &s->node))
+			  s->in.node != &s->node || s->held))
 		weft__hooks.strand_end(s);
 }
 
 /* The strand that the caller is; NULL outside of all tasks.  It stays the same
  * over suspensions. */
 struct weft__strand *weft__strand_self(void);
+
+/* An address that stands for the calling thread. */
+const void *weft__thread_id(void);
+
+/* Who owns what the caller takes: its strand, or outside of all tasks its thread. */
+static inline const void *weft__owner_id(const struct weft__strand *s)
+{
+	return s ? s : weft__thread_id();
+}
 
 /* WEFT_ECANCELED when the strand is to stop, else 0. */
 static inline int weft__strand_check(struct weft__strand *s)

@@ -61,10 +61,16 @@ WEFT__OF_THREAD struct weft__fiber *weft__worker_fiber(const struct weft__worker
 	return w->current;
 }
 
-struct weft__strand *weft__strand_self(void)
+/* One call and no more: every operation of a task begins with it. */
+__attribute__((noinline)) WEFT__OF_THREAD struct weft__strand *weft__strand_self(void)
 {
-	struct weft__worker *w = weft__worker_self();
-	return w ? weft__worker_fiber(w)->strand : NULL;
+	struct weft__worker *w = self;
+	return w ? w->current->strand : NULL;
+}
+
+__attribute__((noinline)) const void *weft__thread_id(void)
+{
+	return &weft_hungry_byte;
 }
 
 WEFT__OF_THREAD void weft__worker_become(struct weft__worker *w)
