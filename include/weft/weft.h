@@ -6,6 +6,7 @@
 #define WEFT_WEFT_H
 
 #include <weft/alloc.h>
+#include <weft/channel.h>
 #include <weft/error.h>
 #include <weft/fork.h>
 #include <weft/info.h>
