@@ -9,6 +9,7 @@
 #include <weft/error.h>
 #include <weft/fork.h>
 #include <weft/info.h>
+#include <weft/io.h>
 #include <weft/local.h>
 #include <weft/runtime.h>
 #include <weft/scope.h>
