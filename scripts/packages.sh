@@ -48,6 +48,8 @@ list() {
 			libtbb-dev        oneTBB
 			clang             the other compiler
 			libomp-dev        OpenMP of clang (that of gcc comes with gcc)
+			libev-dev         another event loop
+			libuv1-dev        another event loop
 		END
 		;;
 	*)
