@@ -50,6 +50,8 @@ list() {
 			golang-go           Go
 			clang               the other compiler
 			libomp-dev          OpenMP of clang (that of gcc comes with gcc)
+			libev-dev           another event loop
+			libuv1-dev          another event loop
 		END
 		;;
 	*)

@@ -11,6 +11,7 @@
 #include <weft/fork.h>
 #include <weft/info.h>
 #include <weft/interop.h>
+#include <weft/io.h>
 #include <weft/local.h>
 #include <weft/offload.h>
 #include <weft/runtime.h>

@@ -213,7 +213,7 @@ static void run_task(struct weft__job *job)
 
 	fiber->strand = &t->strand;
 	fiber->name = t->name;
-	if (!t->group)
+	if (!weft__task_group(t))
 		add_seqcst(&t->strand.runtime->roots_running, 1);
 	store_relaxed(&t->state, (uint8_t)WEFT_TASK_RUNNING);
 	int rc = t->stack_size ? weft__task_on_stack(t) : t->fn(t->arg);
@@ -272,7 +272,7 @@ static void apply(struct weft__task *t, const struct weft_spawn_opts *o)
 	t->name = o->name;
 	t->stack_size = o->stack_size;
 	if (o->daemon || o->service)
-		enlist_daemon(t->group, t, o->service);
+		enlist_daemon(weft__task_group(t), t, o->service);
 	if (o->task) {
 		t->flags |= WEFT__TASK_HANDLE | WEFT__TASK_SEEN;
 		*o->task = (struct weft_task){ t->slot, t->generation };

@@ -14,7 +14,7 @@
  *   I2  reason is written once, under node.lock, before the flag is set; who sees the
  *       flag may read it.
  *   I3  Whoever cancels without running inside pins the scope first: the timer under the
- *       lock of its heap, a token under that of the table.  exit takes both away and
+ *       lock of its wheel, a token under that of the table.  exit takes both away and
  *       then waits until nobody holds a pin.
  *   I4  The timer serves the deadline, then the grace period.  It is armed with `timing`
  *       held, never while it fires (`firing`) nor when the scope is being left: who
@@ -254,7 +254,7 @@ void weft__scope_init(struct weft__scope *s, const struct weft_scope_opts *opts)
 	weft__spin_init(&s->timing);
 	s->deadline = WEFT_NEVER;
 	s->grace = opts ? opts->grace : 0;
-	s->timer.heap = NULL;
+	s->timer.home = NULL;
 	s->reason = (struct weft_reason){ 0 };
 	s->name = opts ? opts->name : NULL;
 	s->token = 0;
