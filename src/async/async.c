@@ -25,6 +25,7 @@ static int start(struct weft_runtime *rt)
 	weft__poller_init(&a->poller);
 	weft__walker_init(&a->walker);
 	weft__quiet_init(&a->quiet);
+	a->retries = 0;
 	rt->async = a;
 	rt->watch_quiet = a->clock.is_virtual;
 	return 0;

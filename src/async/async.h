@@ -19,6 +19,7 @@ struct weft__async {
 	struct weft__walker walker;
 	struct weft__records records; /* of spawned tasks */
 	struct weft__quiet quiet;
+	uint64_t retries; /* calls of weft_retry: each has its own random numbers */
 };
 
 #endif
