@@ -49,7 +49,8 @@ static inline int weft__team_close(struct weft_group *group, int rc, bool comple
 /* The group that the strand is a child of, and so the struct that begins with it. */
 static inline void *weft__team_of(const struct weft__strand *s)
 {
-	return s->in.task->group;
+	_Static_assert(offsetof(struct weft__group, scope.node) == 0, "a node is its group");
+	return s->node.parent;
 }
 
 #endif
