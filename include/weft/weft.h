@@ -21,5 +21,6 @@
 #include <weft/task.h>
 #include <weft/time.h>
 #include <weft/version.h>
+#include <weft/wait.h>
 
 #endif

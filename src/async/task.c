@@ -18,15 +18,6 @@
 #include "runtime/topology.h"
 #include "runtime/worker.h"
 
-/* Somebody who waits for the end of a task. */
-struct watcher {
-	struct weft__list link;
-	struct weft__strand *strand;
-	uint64_t ticket;
-	struct weft_task task;
-	int rc; /* of the task, when this was granted */
-};
-
 bool weft__spawn_opts_ok(const struct weft_spawn_opts *o)
 {
 	return o->size >= sizeof *o && (o->stack_size == 0 || (o->stack_size >= WEFT__STACK_MIN &&
@@ -58,7 +49,7 @@ void weft__task_end(struct weft__task *t, int rc)
 	t->rc = rc;
 	store_release(&t->state, (uint8_t)state);
 	weft__list_for_each (link, &watch->waiters) {
-		struct watcher *me = WEFT__CONTAINER(link, struct watcher, link);
+		struct weft__watcher *me = WEFT__CONTAINER(link, struct weft__watcher, link);
 		if (is_task(t, me->task)) {
 			weft__list_remove(link);
 			me->rc = rc; /* the record may be gone before it looks */
@@ -208,40 +199,53 @@ bool weft_task_cancel(struct weft_task task)
 	return fresh;
 }
 
-/* Waits, the watch being locked, which it unlocks. */
-static int wait_locked(struct weft__strand *s, struct weft__task *t, struct weft_task task, int *rc)
+bool weft__task_watch(struct weft__watcher *me)
 {
-	struct weft__watch *watch = weft__record_watch(s->runtime, t->slot);
-	struct watcher me = { .strand = s, .task = task };
+	struct weft_runtime *rt = me->strand->runtime;
+	struct weft__task *t = lock_task(rt, me->task);
+	bool waits = t && !has_ended((enum weft_task_state)t->state);
 
-	me.ticket = weft__wait_ticket(s);
-	weft__list_push_back(&watch->waiters, &me.link);
-	weft__spin_unlock(&watch->lock);
-	unsigned code = weft__wait_park(s, "a task", t);
+	me->ticket = weft__wait_ticket(me->strand);
+	me->on = t;
+	me->rc = t ? t->rc : WEFT_EINVAL;
+	if (waits)
+		weft__list_push_back(&weft__record_watch(rt, t->slot)->waiters, &me->link);
+	if (t)
+		unlock_task(rt, t);
+	return waits;
+}
+
+void weft__task_unwatch(struct weft__watcher *me)
+{
+	struct weft__watch *watch = weft__record_watch(me->strand->runtime, me->task.slot);
+
 	weft__spin_lock(&watch->lock);
-	weft__list_remove(&me.link); /* nothing, if it was taken out */
+	weft__list_remove(&me->link); /* nothing, if it was taken out */
 	weft__spin_unlock(&watch->lock);
-	if (rc && code == WEFT__GRANTED)
-		*rc = me.rc;
-	return weft__code_error(code);
 }
 
 static int wait_end(struct weft__strand *s, struct weft_task task, int *rc)
 {
-	struct weft__task *t;
+	struct weft__watcher me = { .strand = s, .task = task };
 	int error = weft__wait_begin(s, WEFT__ABORTABLE);
 
 	if (error != 0)
 		return error;
-	t = lock_task(s->runtime, task);
-	if (t && !has_ended((enum weft_task_state)t->state))
-		return wait_locked(s, t, task, rc);
-	if (t && rc)
-		*rc = t->rc;
-	if (t)
-		unlock_task(s->runtime, t);
-	weft__wait_end(s);
-	return t ? 0 : WEFT_EINVAL;
+	if (weft__task_watch(&me)) {
+		error = weft__code_error(weft__wait_park(s, "a task", me.on));
+		weft__task_unwatch(&me);
+	} else {
+		weft__wait_end(s);
+		error = me.on ? 0 : WEFT_EINVAL;
+	}
+	if (error == 0 && rc)
+		*rc = me.rc;
+	return error;
+}
+
+bool weft__task_is_self(const struct weft__strand *s, struct weft_task task)
+{
+	return s->in.task && is_task(s->in.task, task);
 }
 
 int weft_task_wait(struct weft_task task, int *rc)
@@ -250,7 +254,7 @@ int weft_task_wait(struct weft_task task, int *rc)
 
 	if (!s)
 		return WEFT_ENOTASK;
-	if (s->in.task && is_task(s->in.task, task))
+	if (weft__task_is_self(s, task))
 		return WEFT_EDEADLK;
 	int error = weft__point(s);
 	return error ? error : wait_end(s, task, rc);

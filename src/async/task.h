@@ -57,6 +57,24 @@ int weft__task_on_stack(struct weft__task *t);
 /* For those who have a handle: the task has ended with rc. */
 void weft__task_end(struct weft__task *t, int rc);
 
+/* Somebody who waits for the end of a task; `strand` and `task` are set. */
+struct weft__watcher {
+	struct weft__list link;
+	struct weft__strand *strand;
+	struct weft_task task;
+	uint64_t ticket;
+	const void *on; /* the record, for reports; NULL: there is none */
+	int rc;		/* of the task, once it has ended: its record may be gone then */
+};
+
+/* With a wait begun: true when the end of the task will grant it, false when it has
+ * ended, or the handle is stale.  After a true one: unwatch. */
+bool weft__task_watch(struct weft__watcher *me);
+void weft__task_unwatch(struct weft__watcher *me);
+
+/* The task is the one that the strand belongs to: waiting would never end. */
+bool weft__task_is_self(const struct weft__strand *s, struct weft_task task);
+
 /* Gives the record back. */
 void weft__task_put(struct weft_runtime *rt, struct weft__task *t);
 
