@@ -9,6 +9,7 @@
 #include <weft/error.h>
 #include <weft/fork.h>
 #include <weft/info.h>
+#include <weft/remote.h>
 #include <weft/runtime.h>
 #include <weft/sort.h>
 #include <weft/version.h>
