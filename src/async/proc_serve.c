@@ -294,11 +294,28 @@ static void open_standard_fds(void)
 	}
 }
 
-static void become(struct server *s)
+/* Constructors may have had ideas of their own about signals, a sanitizer has.
+ * Workers inherit this. */
+static void reset_signals(void)
 {
 	struct sigaction initial = { .sa_handler = SIG_DFL };
+
+	for (int i = 1; i < NSIG; i++)
+		sigaction(i, &initial, NULL); /* refused for KILL and STOP */
+}
+
+static int watch_children(void)
+{
 	sigset_t child;
 
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	sigprocmask(SIG_SETMASK, &child, NULL);
+	return signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static void become(struct server *s)
+{
 	restore_env();
 	open_standard_fds();
 	close(WEFT__ENTRY_STUB);
@@ -306,12 +323,9 @@ static void become(struct server *s)
 	fcntl(APPLICATION, F_SETFD, FD_CLOEXEC);
 	prctl(PR_SET_NAME, "weft-server");
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	sigaction(SIGCHLD, &initial, NULL); /* a constructor may have had other ideas */
-	sigemptyset(&child);
-	sigaddset(&child, SIGCHLD);
-	sigprocmask(SIG_SETMASK, &child, NULL);
+	reset_signals();
 	s->pid = getpid();
-	s->signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+	s->signals = watch_children();
 	if (s->signals < 0)
 		_exit(126);
 }

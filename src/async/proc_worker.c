@@ -73,13 +73,11 @@ unsigned weft__proc_worker_depth(void)
  * Becoming one
  */
 
-static void reset_signals(void)
+/* The server has reset what they do. */
+static void unblock_signals(void)
 {
-	struct sigaction initial = { .sa_handler = SIG_DFL };
 	sigset_t none;
 
-	for (int i = 1; i < NSIG; i++)
-		sigaction(i, &initial, NULL); /* refused for KILL and STOP */
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -120,7 +118,7 @@ static void become(const struct weft__control *start, pid_t server, int socket, 
 	if (getppid() != server)
 		_exit(126);
 	setpgid(0, 0);
-	reset_signals();
+	unblock_signals();
 	arrange_fds(socket, err);
 	limit(RLIMIT_DATA, start->memory);
 	limit(RLIMIT_CPU, start->cpu);
