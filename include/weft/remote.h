@@ -33,8 +33,7 @@
  *              and the room in it are weft's.
  *   errors     0 or a negative WEFT_E code; a function's own code goes to the
  *              caller as it is.
- *   blocking   weft_reply_room may wait for the other process, for room of 64 KiB
- *              and more.
+ *   blocking   weft_reply_room may wait for the other process.
  */
 #ifndef WEFT_REMOTE_H
 #define WEFT_REMOTE_H
@@ -53,9 +52,9 @@ typedef int weft_remote_fn(const void *in, size_t size, struct weft_reply *reply
 WEFT_API int weft_reply_put(struct weft_reply *reply, const void *data, size_t size);
 
 /* Room for an answer of exactly `size` bytes, to be filled before the function
- * returns: large answers are written where the other process reads them, and not
- * copied.  What was put before is dropped.  NULL when there is no memory, when
- * the caller takes no answer of that size, or when there is room already. */
+ * returns.  What was put before is dropped.  NULL when there is no memory, when the
+ * caller takes no answer of that size, or when there is room already.  Answers of
+ * many megabytes are written where the other process reads them. */
 WEFT_API void *weft_reply_room(struct weft_reply *reply, size_t size);
 
 /* A function and its name, on a list of all that the process knows.  The struct

@@ -109,6 +109,7 @@ int weft__payload_map_room(int fd, size_t size, void **data)
 	void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (at == MAP_FAILED)
 		return -errno;
+	madvise(at, size, MADV_DONTFORK); /* or a child that a job leaves would keep it */
 	*data = at;
 	return 0;
 }

@@ -18,6 +18,13 @@
  * the thread that is the parent is the process), when the socket ends, and when
  * anything is wrong with what comes through it.
  *
+ * A large answer is put together in memory that the worker keeps, and written into
+ * the memfd, rather than made in a mapping of it: that fills pages without zeroing
+ * them and without faults.  Measured in a virtual machine, where faults are dear,
+ * us for one answer: 64 KiB 16 against 235, 1 MiB 200 against 3073, 16 MiB 10343
+ * against 55486.  Answers of MAP_MIN and more are mapped nevertheless, for what
+ * they would take twice is memory.
+ *
  * Standard output is flushed before a job is answered: what the job printed is
  * there when its caller goes on, and is not lost when the worker is killed later.
  */
@@ -48,6 +55,8 @@
 enum {
 	SOCKET = 3,
 	ALIGN = 16 - sizeof(struct weft__frame) % 16,
+	SPARE_MAX = 4 << 20,
+	MAP_MIN = 16 << 20,
 };
 
 /* An answer in the making: `size` bytes at `data`, in memory of `room` bytes or,
@@ -189,21 +198,42 @@ static int ask(const struct weft__frame *job, size_t size)
  * Replies
  */
 
+/* Memory that is kept from job to job: page faults cost more than copies. */
+static char *spare;
+static size_t spare_room;
+
 static void drop(struct weft_reply *reply)
 {
-	if (reply->granted)
+	if (reply->granted) {
 		weft__payload_unmap(reply->data, reply->size);
-	else
+	} else if (reply->room > spare_room && reply->room <= SPARE_MAX) {
+		weft__free(spare, spare_room);
+		spare = reply->data;
+		spare_room = reply->room;
+	} else {
 		weft__free(reply->data, reply->room);
+	}
 	reply->data = NULL;
 	reply->size = reply->room = 0;
+	reply->granted = false;
+}
+
+static bool take_spare(struct weft_reply *reply, size_t room)
+{
+	if (reply->room > 0 || room > spare_room)
+		return false;
+	reply->data = spare;
+	reply->room = spare_room;
+	spare = NULL;
+	spare_room = 0;
+	return true;
 }
 
 static int grow(struct weft_reply *reply, size_t room)
 {
 	char *data;
 
-	if (room <= reply->room)
+	if (room <= reply->room || take_spare(reply, room))
 		return 0;
 	room = room < 2 * reply->room ? 2 * reply->room : room;
 	data = weft__alloc(room);
@@ -254,8 +284,7 @@ void *weft_reply_room(struct weft_reply *reply, size_t size)
 	if (reply->fixed || size > WEFT__FRAME_SIZE_MAX)
 		return NULL;
 	drop(reply);
-	bool got = size < WEFT__FRAME_LARGE ? grow(reply, size ? size : 1) == 0
-					    : map_room(reply, size);
+	bool got = size < MAP_MIN ? grow(reply, size ? size : 1) == 0 : map_room(reply, size);
 	if (!got)
 		return NULL;
 	reply->fixed = true;

@@ -99,7 +99,7 @@ Test(proc_ref, bytes_that_are_no_reference_are_refused)
 Test(proc_ref, more_functions_than_are_remembered_are_all_found)
 {
 	struct weft_remote many[200];
-	char names[200][16];
+	char names[200][24];
 
 	for (int i = 0; i < 200; i++) {
 		snprintf(names[i], sizeof(names[i]), "many-%d", i);
