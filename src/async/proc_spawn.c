@@ -82,46 +82,60 @@ struct plan {
  * May we?
  */
 
-static bool is_start(const ElfW(Sym) * symbol, const char *names)
+/* What of its dynamic section an executable is linked by. */
+struct links {
+	const ElfW(Sym) * symbols;
+	const char *names;
+	const ElfW(Rela) * tables[2];
+	size_t sizes[2];
+};
+
+/* The loader has made addresses of what were distances. */
+static void read_links(const ElfW(Dyn) * entry, struct links *links)
 {
-	return symbol->st_shndx == SHN_UNDEF &&
-	       strcmp(names + symbol->st_name, "__libc_start_main") == 0;
+	for (; entry->d_tag != DT_NULL; entry++) {
+		const void *at = (const void *)entry->d_un.d_ptr;
+		if (entry->d_tag == DT_SYMTAB)
+			links->symbols = at;
+		else if (entry->d_tag == DT_STRTAB)
+			links->names = at;
+		else if (entry->d_tag == DT_RELA)
+			links->tables[0] = at;
+		else if (entry->d_tag == DT_RELASZ)
+			links->sizes[0] = entry->d_un.d_val;
+		else if (entry->d_tag == DT_JMPREL)
+			links->tables[1] = at;
+		else if (entry->d_tag == DT_PLTRELSZ)
+			links->sizes[1] = entry->d_un.d_val;
+	}
 }
 
-/* How many symbols may be imports: in a GNU hash table those without a hash come
- * first. */
-static uint32_t import_count(const uint32_t *gnu, const uint32_t *sysv)
+static bool table_names(const struct links *links, int table, const char *name)
 {
-	return gnu ? gnu[1] : sysv ? sysv[1] : 0;
+	const ElfW(Rela) *entry = links->tables[table];
+
+	for (size_t i = 0; entry && i < links->sizes[table] / sizeof(*entry); i++) {
+		const ElfW(Sym) *symbol = &links->symbols[ELF64_R_SYM(entry[i].r_info)];
+		if (symbol->st_shndx == SHN_UNDEF &&
+		    strcmp(links->names + symbol->st_name, name) == 0)
+			return true;
+	}
+	return false;
 }
 
 static int imports_start(struct dl_phdr_info *info, size_t size, void *arg)
 {
-	const uint32_t *gnu = NULL, *sysv = NULL;
-	const ElfW(Sym) *symbols = NULL;
-	const char *names = NULL;
+	struct links links = { 0 };
 
 	(void)size;
 	for (int i = 0; i < info->dlpi_phnum; i++) {
-		if (info->dlpi_phdr[i].p_type != PT_DYNAMIC)
-			continue;
-		/* The loader has made these addresses of what were distances. */
-		const ElfW(Dyn) *entry =
-			(const void *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
-		for (; entry->d_tag != DT_NULL; entry++) {
-			const void *at = (const void *)entry->d_un.d_ptr;
-			if (entry->d_tag == DT_SYMTAB)
-				symbols = at;
-			else if (entry->d_tag == DT_STRTAB)
-				names = at;
-			else if (entry->d_tag == DT_GNU_HASH)
-				gnu = at;
-			else if (entry->d_tag == DT_HASH)
-				sysv = at;
-		}
+		if (info->dlpi_phdr[i].p_type == PT_DYNAMIC)
+			read_links((const void *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr),
+				   &links);
 	}
-	for (uint32_t i = 0; symbols && names && i < import_count(gnu, sysv); i++)
-		*(bool *)arg |= is_start(&symbols[i], names);
+	if (links.symbols && links.names)
+		*(bool *)arg = table_names(&links, 0, "__libc_start_main") ||
+			       table_names(&links, 1, "__libc_start_main");
 	return 1; /* the first module is the executable */
 }
 
