@@ -80,24 +80,33 @@ void weft_remote_main(void)
 }
 
 /*
- * Telling the application.  When that fails it is gone, and the next poll() says so.
+ * Telling the application
  */
 
-static void tell(struct weft__control *message, int fd)
+static _Noreturn void finish(struct server *s);
+
+/* A server that cannot say what it has to say would leave the application waiting:
+ * it ends, which cannot be missed.  A descriptor can be missed. */
+static void tell(struct server *s, struct weft__control *message, int fd)
 {
-	weft__control_send(CONTROL, message, &fd, fd >= 0);
+	int rc = weft__control_send(CONTROL, message, &fd, fd >= 0);
+
+	if (rc != 0 && fd >= 0)
+		rc = weft__control_send(CONTROL, message, NULL, 0);
+	if (rc != 0)
+		finish(s);
 }
 
-static void tell_failed(uint32_t worker, int rc)
+static void tell_failed(struct server *s, uint32_t worker, int rc)
 {
 	struct weft__control message = { .kind = WEFT__CONTROL_FAILED,
 					 .worker = worker,
 					 .value = rc };
 
-	tell(&message, -1);
+	tell(s, &message, -1);
 }
 
-static void tell_started(const struct child *child)
+static void tell_started(struct server *s, const struct child *child)
 {
 	struct weft__control message = { .kind = WEFT__CONTROL_STARTED,
 					 .worker = child->worker,
@@ -105,12 +114,13 @@ static void tell_started(const struct child *child)
 	int pidfd = (int)syscall(SYS_pidfd_open, child->pid, 0);
 
 	/* Without a pidfd the application still hears of the end from us. */
-	tell(&message, pidfd);
+	tell(s, &message, pidfd);
 	if (pidfd >= 0)
 		close(pidfd);
 }
 
-static void tell_exited(const struct child *child, int status, const struct rusage *usage)
+static void tell_exited(struct server *s, const struct child *child, int status,
+			const struct rusage *usage)
 {
 	struct weft__control message = { .kind = WEFT__CONTROL_EXITED,
 					 .worker = child->worker,
@@ -118,7 +128,7 @@ static void tell_exited(const struct child *child, int status, const struct rusa
 					 .value = status,
 					 .usage = *usage };
 
-	tell(&message, -1);
+	tell(s, &message, -1);
 }
 
 /*
@@ -148,19 +158,19 @@ static bool make_room(struct server *s)
 static void start(struct server *s, const struct weft__control *order, const int *fds)
 {
 	if (fds[0] < 0 || fds[1] < 0 || !make_room(s)) {
-		tell_failed(order->worker, -ENOMEM);
+		tell_failed(s, order->worker, -ENOMEM);
 		return;
 	}
 	pid_t pid = fork();
 	if (pid == 0)
 		weft__proc_worker_main(order, s->pid, fds[0], fds[1]);
 	if (pid < 0) {
-		tell_failed(order->worker, -errno);
+		tell_failed(s, order->worker, -errno);
 		return;
 	}
 	setpgid(pid, pid);
 	s->children[s->count] = (struct child){ pid, order->worker };
-	tell_started(&s->children[s->count++]);
+	tell_started(s, &s->children[s->count++]);
 }
 
 /* A number of a worker that has gone says nothing: the order crossed its EXITED. */
@@ -183,8 +193,9 @@ static void bury(struct server *s, pid_t pid)
 	for (size_t i = 0; i < s->count; i++) {
 		if (s->children[i].pid != pid)
 			continue;
-		tell_exited(&s->children[i], status, &usage);
+		struct child gone = s->children[i];
 		s->children[i] = s->children[--s->count];
+		tell_exited(s, &gone, status, &usage);
 		return;
 	}
 }
@@ -337,7 +348,7 @@ static _Noreturn void serve(void)
 	struct weft__control hello = { .kind = WEFT__CONTROL_HELLO, .pid = getpid() };
 
 	become(s);
-	tell(&hello, -1);
+	tell(s, &hello, -1);
 	for (;;) {
 		struct pollfd news[] = { { APPLICATION, POLLIN, 0 },
 					 { s->signals, POLLIN, 0 },

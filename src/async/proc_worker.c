@@ -123,8 +123,7 @@ static void arrange_fds(int socket, int err)
 
 static void become(const struct weft__control *start, pid_t server, int socket, int err)
 {
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != server)
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != server)
 		_exit(126);
 	setpgid(0, 0);
 	unblock_signals();
