@@ -85,14 +85,33 @@ void weft_remote_main(void)
 
 static _Noreturn void finish(struct server *s);
 
+/* Sleeps until the application has taken something, or is gone; its socket alone
+ * would not tell, for a fork of it may hold the other end. */
+static void wait_for_room(struct server *s)
+{
+	struct pollfd news[] = { { APPLICATION, POLLIN, 0 }, { CONTROL, POLLOUT, 0 } };
+
+	if (poll(news, 2, -1) > 0 && news[0].revents)
+		finish(s);
+}
+
+static int say(struct server *s, struct weft__control *message, int fd)
+{
+	int rc;
+
+	while ((rc = weft__control_send(CONTROL, message, &fd, fd >= 0)) == -EAGAIN)
+		wait_for_room(s);
+	return rc;
+}
+
 /* A server that cannot say what it has to say would leave the application waiting:
  * it ends, which cannot be missed.  A descriptor can be missed. */
 static void tell(struct server *s, struct weft__control *message, int fd)
 {
-	int rc = weft__control_send(CONTROL, message, &fd, fd >= 0);
+	int rc = say(s, message, fd);
 
 	if (rc != 0 && fd >= 0)
-		rc = weft__control_send(CONTROL, message, NULL, 0);
+		rc = say(s, message, -1);
 	if (rc != 0)
 		finish(s);
 }
@@ -331,6 +350,7 @@ static void become(struct server *s)
 	open_standard_fds();
 	close(WEFT__ENTRY_STUB);
 	fcntl(CONTROL, F_SETFD, FD_CLOEXEC);
+	fcntl(CONTROL, F_SETFL, O_NONBLOCK);
 	fcntl(APPLICATION, F_SETFD, FD_CLOEXEC);
 	prctl(PR_SET_NAME, "weft-server");
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
