@@ -297,25 +297,6 @@ static void obey(struct server *s)
 	}
 }
 
-/* What we have put into the environment is not the workers' business, nor that of
- * the programs they start. */
-static void restore_env(void)
-{
-	const char *preloads = getenv("LD_PRELOAD");
-	const char *stub = preloads ? strstr(preloads, WEFT__ENTRY_STUB_PATH) : NULL;
-
-	unsetenv(WEFT__ENTRY_ENV);
-	if (!stub)
-		return;
-	const char *users = stub + strlen(WEFT__ENTRY_STUB_PATH);
-	char *kept = *users == ':' ? strdup(users + 1) : NULL;
-	if (kept)
-		setenv("LD_PRELOAD", kept, 1);
-	else
-		unsetenv("LD_PRELOAD");
-	free(kept);
-}
-
 static void open_standard_fds(void)
 {
 	for (int fd = 0; fd <= STDERR_FILENO; fd++) {
@@ -346,7 +327,7 @@ static int watch_children(void)
 
 static void become(struct server *s)
 {
-	restore_env();
+	unsetenv(WEFT__ENTRY_ENV); /* of a -static program; the stub does more */
 	open_standard_fds();
 	close(WEFT__ENTRY_STUB);
 	fcntl(CONTROL, F_SETFD, FD_CLOEXEC);

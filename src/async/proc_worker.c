@@ -54,6 +54,7 @@
 
 enum {
 	SOCKET = 3,
+	HIGH_FD = 16,
 	ALIGN = 16 - sizeof(struct weft__frame) % 16,
 	SPARE_MAX = 4 << 20,
 	MAP_MIN = 16 << 20,
@@ -108,8 +109,8 @@ static void limit(int which, uint64_t value)
 /* The socket goes first to where nothing is in its way. */
 static void arrange_fds(int socket, int err)
 {
-	int high_socket = fcntl(socket, F_DUPFD_CLOEXEC, 64);
-	int high_err = fcntl(err, F_DUPFD_CLOEXEC, 64);
+	int high_socket = fcntl(socket, F_DUPFD_CLOEXEC, HIGH_FD);
+	int high_err = fcntl(err, F_DUPFD_CLOEXEC, HIGH_FD);
 
 	if (high_socket < 0 || high_err < 0 || dup2(high_err, STDERR_FILENO) < 0 ||
 	    dup3(high_socket, SOCKET, O_CLOEXEC) < 0)

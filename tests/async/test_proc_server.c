@@ -144,6 +144,7 @@ static void be_an_application(void)
 		CHILD_CHECK(weft__proc_start(p, &server, NULL) == 0);
 		CHILD_CHECK(proc_send(p, job_child, &i, sizeof(i)) == 0);
 		CHILD_CHECK(proc_wait(&server, p, &got) == WEFT__PROC_ANSWER);
+		CHILD_CHECK(proc_wait_alive(&server, p));
 		memcpy(&shown[2 * i], got.data, sizeof(int));
 		shown[2 * i + 1] = p->pid;
 		CHILD_CHECK(proc_send(p, job_sleep, "", 0) == 0);

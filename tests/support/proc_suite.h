@@ -65,6 +65,7 @@ static inline int run_int(struct weft__proc *p, weft_remote_fn *fn, int value)
 	cr_assert(eq(sz, answer.size, sizeof(result)));
 	memcpy(&result, answer.data, sizeof(result));
 	weft__answer_fini(&answer);
+	cr_assert(proc_wait_alive(&server, p)); /* the answer may be there first */
 	return result;
 }
 
