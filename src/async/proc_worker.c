@@ -93,7 +93,7 @@ static void unblock_signals(void)
 }
 
 /* The hard limit lies above: of CPU time it would kill, and not say why (SIGXCPU). */
-static void limit(int which, uint64_t value)
+static void limit(__rlimit_resource_t which, uint64_t value)
 {
 	struct rlimit now;
 
