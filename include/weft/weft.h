@@ -18,6 +18,7 @@
 #include <weft/runtime.h>
 #include <weft/scope.h>
 #include <weft/sort.h>
+#include <weft/stream.h>
 #include <weft/sync.h>
 #include <weft/task.h>
 #include <weft/time.h>

@@ -498,7 +498,7 @@ TaskTest(scope, SC20_a_deadline_that_moves_often_is_one_timer)
 		HOLDS(weft_scope_set_deadline(&s, weft_after(i % 2 ? WEFT_SEC(1) : WEFT_SEC(2))) ==
 		      0);
 	for (unsigned i = 0; i < clock->count; i++)
-		timers += clock->heaps[i].heap.size;
+		timers += clock->timers[i].wheel.size;
 	HOLDS(timers == 1);
 	return weft_scope_leave(&s, 0);
 }
