@@ -5,7 +5,8 @@
  *	application                        server
  *	            <-------------------   HELLO     I am there
  *	  START     ------------------->             with the worker's socket and pipe
- *	            <-------------------   STARTED   with a pidfd; or FAILED
+ *	            <-------------------   STARTED   with a pidfd, from the worker
+ *	            <-------------------   FAILED    it could not be forked
  *	  KILL      ------------------->             a signal to the worker's group
  *	            <-------------------   EXITED    how, and what it used
  *

@@ -35,7 +35,6 @@
 #include <sys/auxv.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -95,23 +94,14 @@ static void wait_for_room(struct server *s)
 		finish(s);
 }
 
-static int say(struct server *s, struct weft__control *message, int fd)
+/* A server that cannot say what it has to say would leave the application waiting:
+ * it ends, which cannot be missed. */
+static void tell(struct server *s, struct weft__control *message)
 {
 	int rc;
 
-	while ((rc = weft__control_send(CONTROL, message, &fd, fd >= 0)) == -EAGAIN)
+	while ((rc = weft__control_send(CONTROL, message, NULL, 0)) == -EAGAIN)
 		wait_for_room(s);
-	return rc;
-}
-
-/* A server that cannot say what it has to say would leave the application waiting:
- * it ends, which cannot be missed.  A descriptor can be missed. */
-static void tell(struct server *s, struct weft__control *message, int fd)
-{
-	int rc = say(s, message, fd);
-
-	if (rc != 0 && fd >= 0)
-		rc = say(s, message, -1);
 	if (rc != 0)
 		finish(s);
 }
@@ -122,20 +112,7 @@ static void tell_failed(struct server *s, uint32_t worker, int rc)
 					 .worker = worker,
 					 .value = rc };
 
-	tell(s, &message, -1);
-}
-
-static void tell_started(struct server *s, const struct child *child)
-{
-	struct weft__control message = { .kind = WEFT__CONTROL_STARTED,
-					 .worker = child->worker,
-					 .pid = child->pid };
-	int pidfd = (int)syscall(SYS_pidfd_open, child->pid, 0);
-
-	/* Without a pidfd the application still hears of the end from us. */
-	tell(s, &message, pidfd);
-	if (pidfd >= 0)
-		close(pidfd);
+	tell(s, &message);
 }
 
 static void tell_exited(struct server *s, const struct child *child, int status,
@@ -147,7 +124,7 @@ static void tell_exited(struct server *s, const struct child *child, int status,
 					 .value = status,
 					 .usage = *usage };
 
-	tell(s, &message, -1);
+	tell(s, &message);
 }
 
 /*
@@ -188,8 +165,7 @@ static void start(struct server *s, const struct weft__control *order, const int
 		return;
 	}
 	setpgid(pid, pid);
-	s->children[s->count] = (struct child){ pid, order->worker };
-	tell_started(s, &s->children[s->count++]);
+	s->children[s->count++] = (struct child){ pid, order->worker };
 }
 
 /* A number of a worker that has gone says nothing: the order crossed its EXITED. */
@@ -349,7 +325,7 @@ static _Noreturn void serve(void)
 	struct weft__control hello = { .kind = WEFT__CONTROL_HELLO, .pid = getpid() };
 
 	become(s);
-	tell(s, &hello, -1);
+	tell(s, &hello);
 	for (;;) {
 		struct pollfd news[] = { { APPLICATION, POLLIN, 0 },
 					 { s->signals, POLLIN, 0 },

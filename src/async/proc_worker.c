@@ -32,6 +32,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -50,6 +51,7 @@
 #include "async/proc_frame.h"
 #include "async/proc_payload.h"
 #include "async/proc_ref.h"
+#include "async/stub/entry.h"
 #include "deque/alloc.h"
 
 enum {
@@ -122,11 +124,33 @@ static void arrange_fds(int socket, int err)
 		close(fd);
 }
 
+/* The worker says this by itself, before it is able to run a job: so the application
+ * can reach what jobs have started even when the server is killed.  A pidfd can be
+ * missed.  Nobody but us has a use for the control socket; it is closed next. */
+static void tell_started(uint32_t worker)
+{
+	struct weft__control news = { .kind = WEFT__CONTROL_STARTED,
+				      .worker = worker,
+				      .pid = getpid() };
+	struct pollfd room = { WEFT__ENTRY_CONTROL, POLLOUT, 0 };
+	int pidfd = (int)syscall(SYS_pidfd_open, news.pid, 0);
+	int rc;
+
+	do
+		rc = weft__control_send(WEFT__ENTRY_CONTROL, &news, &pidfd, pidfd >= 0);
+	while (rc == -EAGAIN && poll(&room, 1, -1) >= 0);
+	if (rc != 0)
+		rc = weft__control_send(WEFT__ENTRY_CONTROL, &news, NULL, 0);
+	if (rc != 0)
+		_exit(126);
+}
+
 static void become(const struct weft__control *start, pid_t server, int socket, int err)
 {
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != server)
 		_exit(126);
 	setpgid(0, 0);
+	tell_started(start->worker);
 	unblock_signals();
 	arrange_fds(socket, err);
 	limit(RLIMIT_DATA, start->memory);
