@@ -44,10 +44,14 @@ list() {
 		;;
 	bench)
 		cat <<-'END'
-			g++               peers in C++
-			libtbb-dev        oneTBB
-			clang             the other compiler
-			libomp-dev        OpenMP of clang (that of gcc comes with gcc)
+			g++                 peers in C++
+			libtbb-dev          oneTBB
+			libboost-fiber-dev  Boost.Fiber
+			golang-go           Go
+			clang               the other compiler
+			libomp-dev          OpenMP of clang (that of gcc comes with gcc)
+			libev-dev           another event loop
+			libuv1-dev          another event loop
 		END
 		;;
 	*)

@@ -34,6 +34,7 @@ static int start(struct weft_runtime *rt)
 	weft__walker_init(&a->walker);
 	weft__quiet_init(&a->quiet);
 	weft__pool_init(&a->pool, weft__config_thread_workers(rt), 0, NULL);
+	a->retries = 0;
 	rt->async = a;
 	rt->watch_quiet =
 		a->clock.is_virtual || weft__config_on_deadlock(rt) > WEFT_DEADLOCK_IGNORE;

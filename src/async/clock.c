@@ -5,11 +5,11 @@
  * Orderings
  *
  *   O1  a new first timer against the event thread going to sleep.  The thread stores
- *       wake_at, then looks at every heap once more, each under its lock; arm pushes
- *       and reads wake_at, both under the lock of its heap.  Whoever has the lock
+ *       wake_at, then looks at every wheel once more, each under its lock; arm pushes
+ *       and reads wake_at, both under the lock of its wheel.  Whoever has the lock
  *       second sees what the other did: the thread the timer, or arm the time, and
  *       then it wakes the thread.
- *   O2  a timer that fired -> disarm    release of heap = NULL => acquire.  It is the
+ *   O2  a timer that fired -> disarm    release of home = NULL => acquire.  It is the
  *       last touch of a timer that claimed nothing, so disarm need not take the lock
  *       to know that nobody is at it any more.
  */
@@ -26,7 +26,10 @@
 #include "runtime/runtime.h"
 #include "runtime/worker.h"
 
-enum { BATCH = 64 }; /* timers fired under one hold of the lock */
+enum {
+	BATCH = 64,    /* timers fired, and moved, under one hold of the lock */
+	PATIENCE = 64, /* timers looked at to find the earliest */
+};
 
 /* Where the virtual clock begins: no point in time is 0. */
 #define VIRTUAL_BEGIN WEFT_SEC(1000)
@@ -39,19 +42,20 @@ int weft__clock_init(struct weft__clock *clock, unsigned workers, bool is_virtua
 		.now = VIRTUAL_BEGIN,
 		.wake_at = WEFT_NEVER,
 	};
-	clock->heaps = weft__alloc_aligned(WEFT_CACHELINE, (workers + 1) * sizeof *clock->heaps);
-	if (!clock->heaps)
+	clock->timers = weft__alloc_aligned(WEFT_CACHELINE, (workers + 1) * sizeof *clock->timers);
+	if (!clock->timers)
 		return WEFT_ENOMEM;
 	for (unsigned i = 0; i <= workers; i++) {
-		weft__spin_init(&clock->heaps[i].lock);
-		weft__heap_init(&clock->heaps[i].heap);
+		weft__spin_init(&clock->timers[i].lock);
+		weft__wheel_init(&clock->timers[i].wheel,
+				 is_virtual ? VIRTUAL_BEGIN : weft__monotonic());
 	}
 	return 0;
 }
 
 void weft__clock_fini(struct weft__clock *clock, unsigned workers)
 {
-	weft__free(clock->heaps, (workers + 1) * sizeof *clock->heaps);
+	weft__free(clock->timers, (workers + 1) * sizeof *clock->timers);
 }
 
 int64_t weft__monotonic(void)
@@ -103,32 +107,38 @@ int64_t weft_after(int64_t duration)
 
 /* --- timers ------------------------------------------------------------ */
 
-static struct weft__timers *heap_here(struct weft_runtime *rt)
+static struct weft__timers *timers_here(struct weft_runtime *rt)
 {
 	struct weft__worker *w = weft__worker_self();
 	unsigned i = w && w->runtime == rt ? w->index : rt->async->clock.count - 1;
 
-	return &rt->async->clock.heaps[i];
+	return &rt->async->clock.timers[i];
+}
+
+int weft__clock_start(struct weft_runtime *rt)
+{
+	return rt->async->clock.is_virtual ? 0 : weft__events_start(rt);
 }
 
 int weft__timer_arm(struct weft_runtime *rt, struct weft__timer *t, int64_t deadline)
 {
 	struct weft__clock *clock = &rt->async->clock;
-	struct weft__timers *heap = heap_here(rt);
+	struct weft__timers *home = timers_here(rt);
 
-	t->heap = NULL;
+	t->home = NULL;
 	if (deadline == WEFT_NEVER)
 		return 0;
-	int rc = clock->is_virtual ? 0 : weft__events_start(rt);
-	if (rc != 0)
-		return rc;
-
-	weft__spin_lock(&heap->lock);
-	weft__heap_push(&heap->heap, &t->node, deadline);
-	store_relaxed(&t->heap, heap);
+	if (WEFT_UNLIKELY(!load_acquire(&rt->async->events.running))) {
+		int rc = weft__clock_start(rt);
+		if (rc != 0)
+			return rc;
+	}
+	weft__spin_lock(&home->lock);
+	weft__wheel_push(&home->wheel, &t->node, deadline);
+	store_relaxed(&t->home, home);
 	bool earlier = deadline < load_relaxed(&clock->wake_at); /* O1 */
-	weft__spin_unlock(&heap->lock);
-	if (earlier && !clock->is_virtual) {
+	weft__spin_unlock(&home->lock);
+	if (WEFT_UNLIKELY(earlier) && !clock->is_virtual) {
 		store_relaxed(&clock->wake_at, deadline);
 		weft__events_kick(rt);
 	}
@@ -137,70 +147,78 @@ int weft__timer_arm(struct weft_runtime *rt, struct weft__timer *t, int64_t dead
 
 bool weft__timer_disarm(struct weft__timer *t)
 {
-	struct weft__timers *heap = load_acquire(&t->heap); /* O2 */
+	struct weft__timers *home = load_acquire(&t->home); /* O2 */
 
-	if (!heap)
+	if (!home)
 		return false;
-	weft__spin_lock(&heap->lock);
-	bool armed = load_relaxed(&t->heap) != NULL;
+	weft__spin_lock(&home->lock);
+	bool armed = load_relaxed(&t->home) != NULL;
 	if (armed) {
-		weft__heap_remove(&heap->heap, &t->node);
-		store_relaxed(&t->heap, (struct weft__timers *)NULL);
+		weft__wheel_remove(&home->wheel, &t->node);
+		store_relaxed(&t->home, (struct weft__timers *)NULL);
 	}
-	weft__spin_unlock(&heap->lock);
+	weft__spin_unlock(&home->lock);
 	return armed;
 }
 
+/* A virtual clock is moved to what this says, and so must have it exactly. */
 int64_t weft__clock_next(struct weft_runtime *rt)
 {
 	struct weft__clock *clock = &rt->async->clock;
+	size_t patience = clock->is_virtual ? SIZE_MAX : PATIENCE;
 	int64_t next = WEFT_NEVER;
 
 	for (unsigned i = 0; i < clock->count; i++) {
-		struct weft__timers *heap = &clock->heaps[i];
-		weft__spin_lock(&heap->lock);
-		struct weft__heap_node *first = weft__heap_peek(&heap->heap);
-		if (first && first->key < next)
-			next = first->key;
-		weft__spin_unlock(&heap->lock);
+		struct weft__timers *timers = &clock->timers[i];
+		weft__spin_lock(&timers->lock);
+		int64_t first = weft__wheel_next(&timers->wheel, patience);
+		if (first < next)
+			next = first;
+		weft__spin_unlock(&timers->lock);
 	}
 	return next;
 }
 
-static struct weft__timer *timer_of(struct weft__heap_node *node)
+static struct weft__timer *timer_of(struct weft__wheel_node *node)
 {
 	return WEFT__CONTAINER(node, struct weft__timer, node);
 }
 
-/* Fires what is due in one heap, up to a batch.  A node that was taken out is free
- * to be linked into the list of those to be done. */
-static unsigned fire_some(struct weft__timers *heap, int64_t now, unsigned *fired)
+/* Takes out what is due, up to a batch, and leaves those to be done in `list`.  True
+ * when there may be more.  With the lock held. */
+static bool claim_some(struct weft__wheel *wheel, int64_t now, struct weft__list *list)
 {
-	struct weft__heap_node *first = NULL, **end = &first;
-	unsigned due = 0;
+	unsigned budget = BATCH;
 
-	weft__spin_lock(&heap->lock);
-	while (due < BATCH && !weft__heap_is_empty(&heap->heap) &&
-	       weft__heap_peek(&heap->heap)->key <= now) {
-		struct weft__heap_node *node = weft__heap_pop(&heap->heap);
+	for (int i = 0; i < BATCH; i++) {
+		struct weft__wheel_node *node = weft__wheel_pop(wheel, now, &budget);
+		if (!node)
+			return budget == 0;
 		bool claimed = timer_of(node)->claim(timer_of(node));
-		due++;
-		store_release(&timer_of(node)->heap, (struct weft__timers *)NULL); /* O2 */
-		if (!claimed)
-			continue; /* and the timer may be gone */
-		node->next = NULL;
-		*end = node;
-		end = &node->next;
+		if (claimed)
+			weft__list_push_back(list, &node->link);
+		/* The last touch, if it was not claimed. */
+		store_release(&timer_of(node)->home, (struct weft__timers *)NULL); /* O2 */
 	}
-	weft__spin_unlock(&heap->lock);
+	return true;
+}
 
-	while (first) {
-		struct weft__heap_node *next = first->next;
-		timer_of(first)->done(timer_of(first)); /* the timer may be gone now */
-		first = next;
+static bool fire_some(struct weft__timers *timers, int64_t now, unsigned *fired)
+{
+	struct weft__list claimed, *link;
+
+	weft__list_init(&claimed);
+	weft__spin_lock(&timers->lock);
+	bool more = claim_some(&timers->wheel, now, &claimed);
+	weft__spin_unlock(&timers->lock);
+
+	while ((link = weft__list_pop_front(&claimed))) {
+		struct weft__wheel_node *node =
+			WEFT__CONTAINER(link, struct weft__wheel_node, link);
+		timer_of(node)->done(timer_of(node)); /* the timer may be gone now */
 		++*fired;
 	}
-	return due;
+	return more;
 }
 
 unsigned weft__clock_fire(struct weft_runtime *rt, int64_t now)
@@ -209,7 +227,7 @@ unsigned weft__clock_fire(struct weft_runtime *rt, int64_t now)
 	unsigned fired = 0;
 
 	for (unsigned i = 0; i < clock->count; i++)
-		while (fire_some(&clock->heaps[i], now, &fired) == BATCH)
+		while (fire_some(&clock->timers[i], now, &fired))
 			continue;
 	return fired;
 }

@@ -7,7 +7,7 @@
  * anything runs; when every worker sleeps and nothing outside is pending, the last
  * one to fall asleep moves it to the next deadline (quiet.c).
  *
- * Timers lie with whoever waits.  There is a heap for each worker and one for all
+ * Timers lie with whoever waits.  There is a wheel for each worker and one for all
  * other threads, so that workers do not meet at one lock.
  *
  *   threads    any.
@@ -25,32 +25,32 @@
 #include <weft/base.h>
 #include <weft/time.h>
 
-#include "deque/heap.h"
 #include "deque/spin.h"
+#include "deque/wheel.h"
 
 struct weft_runtime;
 
 struct weft__timer {
-	struct weft__heap_node node;
-	/* The time has come.  Under the lock of the heap, so short: takes hold of what
+	struct weft__wheel_node node;
+	/* The time has come.  Under the lock of the wheel, so short: takes hold of what
 	 * the timer is about, and says whether done() shall be called when the lock is
 	 * free.  Until then, if so, the timer stays. */
 	bool (*claim)(struct weft__timer *t);
 	void (*done)(struct weft__timer *t);
-	struct weft__timers *heap; /* the one it is in; NULL: in none */
+	struct weft__timers *home; /* where it is; NULL: nowhere */
 };
 
 struct weft__timers {
 	alignas(WEFT_CACHELINE) struct weft__spin lock;
-	struct weft__heap heap;
+	struct weft__wheel wheel;
 };
 
 struct weft__clock {
-	struct weft__timers *heaps; /* one a worker, and one */
+	struct weft__timers *timers; /* one a worker, and one */
 	unsigned count;
 	bool is_virtual;
-	int64_t now;	    /* of the virtual clock */
-	int64_t wake_at;    /* until when the event thread sleeps */
+	int64_t now;	 /* of the virtual clock */
+	int64_t wake_at; /* until when the event thread sleeps */
 };
 
 int weft__clock_init(struct weft__clock *clock, unsigned workers, bool is_virtual);
@@ -68,6 +68,9 @@ int64_t weft__later(int64_t from, int64_t duration);
  * none. */
 int64_t weft__deadline_of(struct weft_runtime *rt, int64_t timeout, int64_t deadline);
 
+/* Sees to it that somebody keeps the time; arm does so too. */
+int weft__clock_start(struct weft_runtime *rt);
+
 /* `t->claim` and `t->done` are set.  NEVER is not armed. */
 int weft__timer_arm(struct weft_runtime *rt, struct weft__timer *t, int64_t deadline);
 
@@ -75,7 +78,8 @@ int weft__timer_arm(struct weft_runtime *rt, struct weft__timer *t, int64_t dead
  * firing, or was not armed. */
 bool weft__timer_disarm(struct weft__timer *t);
 
-/* The earliest deadline of all, or NEVER. */
+/* The earliest deadline of all, or NEVER.  With the real clock, when many lie close
+ * together, it may be said to be earlier than it is: firing then brings it nearer. */
 int64_t weft__clock_next(struct weft_runtime *rt);
 
 /* Fires what is due at `now`; how many timers did something. */

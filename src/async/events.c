@@ -6,11 +6,17 @@
  * fires the timers that are due, sleeps until the next one or until a descriptor is
  * ready, and wakes the waiters of those.  It makes all that one round brings ready
  * before it wakes a worker, which then wakes the next.
+ *
+ * Where epoll_pwait2 is missing (Linux before 5.11) or a filter of system calls denies
+ * it, the thread sleeps in epoll_wait, in whole milliseconds rounded up: a timer is
+ * never early, and up to one late.
  */
 #include "async/events.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -19,6 +25,7 @@
 #include <weft/error.h>
 
 #include "async/async.h"
+#include "deque/check.h"
 #include "deque/sanitizer.h"
 #include "runtime/idle.h"
 #include "runtime/runtime.h"
@@ -51,13 +58,21 @@ static void take_kick(struct weft__events *events)
 	}
 }
 
+/* Virtual time is none of this thread's business (quiet.c). */
+static bool fire_due(struct weft_runtime *rt)
+{
+	return !rt->async->clock.is_virtual && weft__clock_fire(rt, weft__monotonic()) > 0;
+}
+
 /* Says until when the thread sleeps, so that an earlier timer kicks it (clock.c,
  * O1). */
 static int64_t announce(struct weft_runtime *rt)
 {
 	struct weft__clock *clock = &rt->async->clock;
-	int64_t next = weft__clock_next(rt);
+	if (clock->is_virtual)
+		return WEFT_NEVER;
 
+	int64_t next = weft__clock_next(rt);
 	for (;;) {
 		store_relaxed(&clock->wake_at, next);
 		int64_t again = weft__clock_next(rt);
@@ -76,14 +91,33 @@ static int64_t sleep_until(struct weft_runtime *rt)
 	return look < timer ? look : timer;
 }
 
+/* Rounded up; -1 for ever. */
+static int milliseconds(int64_t left)
+{
+	if (left == WEFT_NEVER)
+		return -1;
+	return left > WEFT_MS(INT_MAX - 1) ? INT_MAX : (int)((left + 999999) / 1000000);
+}
+
+/* How many of `list` were filled; 0 also after a signal that no mask keeps away (a
+ * debugger's). */
 static int wait_events(struct weft__events *events, struct epoll_event *list, int64_t until)
 {
-	int64_t left = until == WEFT_NEVER ? 0 : until - weft__monotonic();
-	struct timespec t = { left / 1000000000, left % 1000000000 };
-
+	int64_t left = until == WEFT_NEVER ? until : until - weft__monotonic();
 	if (left < 0)
-		t = (struct timespec){ 0 };
-	return epoll_pwait2(events->epoll, list, EVENTS, until == WEFT_NEVER ? NULL : &t, NULL);
+		left = 0;
+
+	struct timespec t = { left / 1000000000, left % 1000000000 };
+	int n = -1;
+	if (!events->coarse) {
+		n = epoll_pwait2(events->epoll, list, EVENTS, left == WEFT_NEVER ? NULL : &t, NULL);
+		events->coarse = n < 0 && errno != EINTR;
+	}
+	if (events->coarse)
+		n = epoll_wait(events->epoll, list, EVENTS, milliseconds(left));
+	if (n < 0 && errno != EINTR)
+		weft__bug("the event thread lost its epoll descriptor: %s", strerrordesc_np(errno));
+	return n < 0 ? 0 : n;
 }
 
 static void *events_main(void *arg)
@@ -94,7 +128,7 @@ static void *events_main(void *arg)
 
 	pthread_setname_np(pthread_self(), "weft/ev");
 	while (!load_acquire(&events->stop)) {
-		bool some = weft__clock_fire(rt, weft__monotonic()) > 0;
+		bool some = fire_due(rt);
 		int n = wait_events(events, list, some ? 0 : sleep_until(rt));
 		for (int i = 0; i < n; i++) {
 			if (list[i].data.u64 == KICK)

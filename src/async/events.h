@@ -24,6 +24,7 @@ struct weft__events {
 	uint32_t running;
 	uint32_t stop;
 	int epoll, wake;
+	bool coarse; /* the thread's own: there is no epoll_pwait2 */
 };
 
 void weft__events_init(struct weft__events *events);

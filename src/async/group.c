@@ -23,8 +23,6 @@
  */
 #include "async/group.h"
 
-#include <sched.h>
-
 #include <weft/error.h>
 
 #include "async/async.h"
@@ -35,6 +33,7 @@
 #include "runtime/runtime.h"
 #include "runtime/worker.h"
 
+_Static_assert(offsetof(struct weft__group, scope.node) == 0, "weft__task_group counts on it");
 _Static_assert(sizeof(struct weft__group) <= sizeof(struct weft_group),
 	       "struct weft_group is too small");
 
@@ -61,7 +60,8 @@ static void init(struct weft__group *g, const struct weft_group_opts *o)
 	g->scope.node.flags |= WEFT__NODE_GROUP;
 	g->pending = 0;
 	g->ticket = 0;
-	g->closing = g->cut_off = g->next_waits = false;
+	g->closing = g->dismissed = 0;
+	g->cut_off = g->next_waits = false;
 	g->supervisor = o->supervisor;
 	g->keep = o->keep;
 	weft__spin_init(&g->lock);
@@ -70,7 +70,7 @@ static void init(struct weft__group *g, const struct weft_group_opts *o)
 	g->failures = o->failures;
 	g->max_failures = o->failures ? o->max_failures : 0;
 	g->limit = o->closed ? 0 : o->limit ? o->limit : SIZE_MAX;
-	g->careful = g->keep || g->limit != SIZE_MAX;
+	g->careful = g->keep;
 	g->running = 0;
 	g->unfinished = 0;
 	weft__list_init(&g->spawners);
@@ -120,9 +120,10 @@ static bool is_inside(const struct weft__strand *s, const struct weft__group *g)
 	return n != NULL;
 }
 
+/* With the lock held.  Somebody waits only while there is no room. */
 static bool has_room(const struct weft__group *g)
 {
-	return g->running < g->limit && weft__list_is_empty(&g->spawners);
+	return g->running < g->limit;
 }
 
 static int wait_for_room(struct weft__group *g, struct weft__strand *s)
@@ -140,17 +141,14 @@ static int wait_for_room(struct weft__group *g, struct weft__strand *s)
 	else
 		weft__list_push_back(&g->spawners, &me.link);
 	weft__spin_unlock(&g->lock);
-	if (granted && weft__wait_end(s) == 0)
+	if (granted) {
+		weft__wait_end(s); /* cancelled in the same moment: the room is ours (CO-4) */
 		return 0;
+	}
 
 	unsigned code = weft__wait_park(s, "room in the group", g);
 	weft__spin_lock(&g->lock);
-	if (granted || code == WEFT__GRANTED) {
-		/* Cancelled in the same moment: the room is ours, and so is the child. */
-		weft__spin_unlock(&g->lock);
-		return 0;
-	}
-	weft__list_remove(&me.link);
+	weft__list_remove(&me.link); /* nothing, if admit() took it out */
 	weft__spin_unlock(&g->lock);
 	return weft__code_error(code);
 }
@@ -160,7 +158,7 @@ static void admit(struct weft__group *g)
 {
 	struct weft__list *first;
 
-	while (g->running < g->limit && (first = weft__list_pop_front(&g->spawners))) {
+	while (has_room(g) && (first = weft__list_pop_front(&g->spawners))) {
 		struct spawner *sp = WEFT__CONTAINER(first, struct spawner, link);
 		struct weft__strand *s = sp->strand;
 		enum weft__claim claim = weft__claim(s, sp->ticket, WEFT__GRANTED);
@@ -190,12 +188,8 @@ int weft_group_set_limit(struct weft_group *group, size_t limit)
 
 	if (!g || g->scope.state != WEFT__SCOPE_ENTERED)
 		return WEFT_EINVAL;
-	/* A group without a limit does not count its children. */
-	if (g->limit == SIZE_MAX && limit != SIZE_MAX && weft_group_size(group) != 0)
-		return WEFT_EBUSY;
 	weft__spin_lock(&g->lock);
-	store_release(&g->careful, (uint8_t)1);
-	g->limit = limit == SIZE_MAX ? SIZE_MAX - 1 : limit;
+	store_relaxed(&g->limit, limit);
 	admit(g);
 	weft__spin_unlock(&g->lock);
 	return 0;
@@ -220,6 +214,8 @@ static void run_task(struct weft__job *job)
 
 	fiber->strand = &t->strand;
 	fiber->name = t->name;
+	if (!weft__task_group(t))
+		add_seqcst(&t->strand.runtime->roots_running, 1);
 	store_relaxed(&t->state, (uint8_t)WEFT_TASK_RUNNING);
 	int rc = WEFT_UNLIKELY(t->stack) ? weft__task_on_stack(t) : t->fn(t->arg);
 	fiber->name = NULL;
@@ -229,7 +225,7 @@ static void run_task(struct weft__job *job)
 
 static uint64_t unit_of(const struct weft__task *t)
 {
-	return t->flags & WEFT__TASK_DAEMON ? WEFT__PENDING_DAEMON : WEFT__PENDING_ONE;
+	return weft__task_flags(t) & WEFT__TASK_DAEMON ? WEFT__PENDING_DAEMON : WEFT__PENDING_ONE;
 }
 
 void weft__task_init(struct weft__task *t, struct weft_runtime *rt, struct weft__node *parent,
@@ -243,24 +239,40 @@ void weft__task_init(struct weft__task *t, struct weft_runtime *rt, struct weft_
 	t->fn = fn;
 	t->arg = arg;
 	t->name = NULL;
-	t->group = NULL;
 	t->rc = 0;
 	store_relaxed(&t->state, (uint8_t)WEFT_TASK_PENDING);
 	t->flags = 0;
+	t->retained = 0;
 	t->stack = NULL;
 	t->start = NULL;
+}
+
+/* The group of a daemon is done with its other children. */
+static void dismiss(struct weft_runtime *rt, struct weft__node *n)
+{
+	weft__spin_lock(&n->lock);
+	unsigned flags = n->flags & ~(unsigned)WEFT__NODE_SHIELD;
+	store_release(&n->flags, (uint8_t)(flags | WEFT__NODE_CANCELLED));
+	weft__spin_unlock(&n->lock);
+	weft__walk_queue(rt, n);
+}
+
+static void enlist_daemon(struct weft__group *g, struct weft__task *t, bool service)
+{
+	t->flags |= WEFT__TASK_DAEMON;
+	t->strand.node.flags |= WEFT__NODE_DAEMON;
+	if (service)
+		t->strand.node.flags |= WEFT__NODE_SHIELD;
+	weft__node_link(&t->strand.node); /* close() finds it, or it finds this: */
+	if (load_acquire(&g->dismissed))
+		dismiss(t->strand.runtime, &t->strand.node);
 }
 
 static void apply(struct weft__task *t, const struct weft_spawn_opts *o)
 {
 	t->name = o->name;
-	if (o->daemon || o->service) {
-		t->flags |= WEFT__TASK_DAEMON;
-		t->strand.node.flags |= WEFT__NODE_DAEMON;
-		if (o->service)
-			t->strand.node.flags |= WEFT__NODE_SHIELD;
-		weft__node_link(&t->strand.node); /* close() finds it */
-	}
+	if (o->daemon || o->service)
+		enlist_daemon(weft__task_group(t), t, o->service);
 	if (o->task) {
 		t->flags |= WEFT__TASK_HANDLE | WEFT__TASK_SEEN;
 		*o->task = (struct weft_task){ t->slot, t->generation };
@@ -276,6 +288,14 @@ static void keep(struct weft__group *g, struct weft__task *t)
 	weft__spin_unlock(&g->lock);
 }
 
+static void leave_limit(struct weft__group *g)
+{
+	weft__spin_lock(&g->lock);
+	g->running--;
+	admit(g);
+	weft__spin_unlock(&g->lock);
+}
+
 int weft__group_spawn(struct weft__group *g, weft_fn *fn, void *arg,
 		      const struct weft_spawn_opts *o, struct weft__start *start,
 		      struct weft__task **child)
@@ -285,25 +305,29 @@ int weft__group_spawn(struct weft__group *g, weft_fn *fn, void *arg,
 
 	if (rc == 0 && o && o->unless_cancelled && weft__cancel_visible(&g->scope.node))
 		rc = WEFT_ECANCELED;
-	if (rc == 0 && load_relaxed(&g->limit) != SIZE_MAX)
+	bool counted = load_relaxed(&g->limit) != SIZE_MAX;
+	if (rc == 0 && counted)
 		rc = enter_limit(g, s, o && o->try_only);
 	if (rc != 0)
 		return rc;
 
 	struct weft__task *t = weft__record_get(s->runtime);
 	if (WEFT_UNLIKELY(!t)) {
-		weft__group_leave_limit(g);
+		if (counted)
+			leave_limit(g);
 		return WEFT_ENOMEM;
 	}
 	weft__task_init(t, s->runtime, &g->scope.node, s->in.locals, fn, arg);
-	t->group = g;
 	t->start = start;
 	if (o && o->stack_size && weft__task_stack(t, o) != 0) {
 		weft__locals_unref(s->in.locals);
 		weft__record_put(s->runtime, t);
-		weft__group_leave_limit(g);
+		if (counted)
+			leave_limit(g);
 		return WEFT_ENOMEM;
 	}
+	if (counted)
+		t->flags |= WEFT__TASK_COUNTED;
 	if (o)
 		apply(t, o);
 	if (g->keep)
@@ -354,22 +378,20 @@ static void cancel_siblings(struct weft__group *g, int rc, const char *name)
 	weft__scope_cancel(&g->scope, reason);
 }
 
+/* Or asked to end: either may be why something returned WEFT_ECANCELED. */
 static bool is_cancelled(const struct weft__node *n)
 {
-	return weft__cancel_visible(n) & WEFT__NODE_CANCELLED;
+	return weft__cancel_visible(n) != 0;
 }
 
-void weft__group_leave_limit(struct weft__group *g)
+/* With the lock held: until forgotten, or to the end of the group. */
+static void retain(struct weft__group *g, struct weft__task *t)
 {
-	if (load_relaxed(&g->limit) == SIZE_MAX)
-		return;
-	weft__spin_lock(&g->lock);
-	g->running--;
-	admit(g);
-	weft__spin_unlock(&g->lock);
+	weft__list_push_back(&g->retained, &t->strand.node.link);
+	t->retained = 1;
 }
 
-/* With the lock held: the owner waits for a finished child. */
+/* With the lock held: the owner may wait for a finished child. */
 static void announce_done(struct weft__group *g, struct weft__task *t)
 {
 	weft__list_push_back(&g->done, &t->strand.node.link);
@@ -380,30 +402,42 @@ static void announce_done(struct weft__group *g, struct weft__task *t)
 	weft__wake(g->scope.owner, g->ticket, WEFT__GRANTED);
 }
 
+/* With the lock held: true when the record outlives its task.  It may be gone as soon
+ * as the lock is free, all the same. */
+static bool lay_aside(struct weft__group *g, struct weft__task *t)
+{
+	if (weft__task_flags(t) & WEFT__TASK_KEPT) {
+		announce_done(g, t);
+		return true;
+	}
+	if (!(weft__task_flags(t) & WEFT__TASK_HANDLE))
+		return false;
+	retain(g, t);
+	return true;
+}
+
 /* An error, a limit, a handle, weft_group_next: all that a plain child that ends well
- * has nothing to do with. */
-static void careful_end(struct weft__group *g, struct weft__task *t, int rc)
+ * has nothing to do with.  True when the record is somebody else's from here on. */
+static bool careful_end(struct weft__group *g, struct weft__task *t, int rc)
 {
 	bool cancelled = rc == WEFT_ECANCELED && is_cancelled(&t->strand.node);
-	bool counted = load_relaxed(&g->limit) != SIZE_MAX;
+	const char *name = t->name;
 	bool first = false;
 
 	weft__spin_lock(&g->lock);
 	if (cancelled)
 		g->cut_off = g->cut_off || is_cancelled(&g->scope.node);
 	else if (rc < 0)
-		first = fail(g, rc, t->name);
-	if (counted) {
+		first = fail(g, rc, name);
+	if (weft__task_flags(t) & WEFT__TASK_COUNTED) {
 		g->running--;
 		admit(g);
 	}
-	if (t->flags & WEFT__TASK_KEPT)
-		announce_done(g, t);
-	else if (t->flags & WEFT__TASK_HANDLE)
-		weft__list_push_back(&g->retained, &t->strand.node.link);
+	bool kept = lay_aside(g, t);
 	weft__spin_unlock(&g->lock);
 	if (first && !g->supervisor)
-		cancel_siblings(g, rc, t->name);
+		cancel_siblings(g, rc, name);
+	return kept;
 }
 
 /* With what is left pending: does the owner wait for this? */
@@ -450,28 +484,27 @@ static void count_off(struct weft__group *g, uint64_t unit)
 
 void weft__group_child_done(struct weft__task *t, int rc)
 {
-	struct weft__group *g = t->group;
+	struct weft__group *g = weft__task_group(t);
 	struct weft_runtime *rt = t->strand.runtime;
 	uint64_t unit = unit_of(t);
 
 	/* Nobody gets to the node from a handle or a starter after these. */
-	if (t->flags & WEFT__TASK_SEEN)
+	if (weft__task_flags(t) & WEFT__TASK_SEEN)
 		weft__task_end(t, rc);
+	else
+		t->rc = rc;
 	if (t->start)
 		rc = weft__start_ended(t, rc);
 	weft__strand_end(&t->strand);
 	weft__locals_unref(t->strand.in.locals);
 	if (!g) {
 		weft__task_put(rt, t);
+		add_seqcst(&rt->roots_running, (uint32_t)-1);
 		weft__gate_leave(rt->roots);
 		return;
 	}
-	bool careful = rc < 0 || t->flags || load_acquire(&g->careful);
-	bool keep = t->flags & (WEFT__TASK_KEPT | WEFT__TASK_HANDLE);
-	t->rc = rc;
-	if (WEFT_UNLIKELY(careful))
-		careful_end(g, t, rc);
-	if (!keep)
+	bool careful = rc < 0 || weft__task_flags(t) || g->careful;
+	if (!careful || !careful_end(g, t, rc))
 		weft__task_put(rt, t);
 	count_off(g, unit);
 }
@@ -489,8 +522,8 @@ static int join(struct weft__group *g, uint64_t mask, unsigned flags)
 			return rc;
 		g->ticket = weft__wait_ticket(s);
 		uint64_t was = or_seqcst(&g->pending, WEFT__PENDING_WAITING); /* O2 */
-		unsigned code = was & mask ? weft__wait_park(s, "its children", g) :
-					     weft__wait_end(s);
+		unsigned code =
+			was & mask ? weft__wait_park(s, "its children", g) : weft__wait_end(s);
 		weft__spin_lock(&g->lock); /* I2 */
 		and_seqcst(&g->pending, ~WEFT__PENDING_WAITING);
 		weft__spin_unlock(&g->lock);
@@ -498,7 +531,7 @@ static int join(struct weft__group *g, uint64_t mask, unsigned flags)
 		    (load_acquire(&g->pending) & mask))
 			return weft__code_error(code);
 		if (code == WEFT__NO_STACK)
-			sched_yield(); /* others may free one */
+			weft__wait_without_stack();
 	}
 	return 0;
 }
@@ -522,17 +555,12 @@ static void cancel_daemons(struct weft__group *g)
 	struct weft__node *n = &g->scope.node;
 	struct weft_runtime *rt = g->scope.runtime;
 
+	store_release(&g->dismissed, (uint8_t)1);
 	weft__spin_lock(&n->lock);
-	weft__list_for_each(link, &n->children)
-	{
+	weft__list_for_each (link, &n->children) {
 		struct weft__node *c = WEFT__CONTAINER(link, struct weft__node, link);
-		if (!(load_relaxed(&c->flags) & WEFT__NODE_DAEMON))
-			continue;
-		weft__spin_lock(&c->lock);
-		store_release(&c->flags, (uint8_t)((c->flags & ~WEFT__NODE_SHIELD) |
-						   WEFT__NODE_CANCELLED));
-		weft__spin_unlock(&c->lock);
-		weft__walk_queue(rt, c);
+		if (load_relaxed(&c->flags) & WEFT__NODE_DAEMON)
+			dismiss(rt, c);
 	}
 	weft__spin_unlock(&n->lock);
 	add_seqcst(&weft__cancel_epoch, 1);
@@ -553,25 +581,44 @@ static void body_ended(struct weft__group *g, int rc)
 {
 	if (rc >= 0)
 		return;
-	if (rc == WEFT_ECANCELED && is_cancelled(&g->scope.node)) {
-		g->cut_off = true;
-		return;
-	}
+	bool cut_off =
+		rc == WEFT_ECANCELED && (is_cancelled(&g->scope.node) ||
+					 weft__scope_outer_cancel(&g->scope, WEFT__NODE_CANCELLED));
 	weft__spin_lock(&g->lock);
-	fail(g, rc, NULL);
+	if (cut_off)
+		g->cut_off = true;
+	else
+		fail(g, rc, NULL);
 	weft__spin_unlock(&g->lock);
-	cancel_siblings(g, rc, weft__strand_name(g->scope.owner));
+	if (!cut_off)
+		cancel_siblings(g, rc, weft__strand_name(g->scope.owner));
 }
 
-static void free_list(struct weft_runtime *rt, struct weft__list *list)
+static struct weft__task *pop_task(struct weft__list *list)
 {
-	struct weft__list *link;
+	struct weft__list *link = weft__list_pop_front(list);
 
-	while ((link = weft__list_pop_front(list))) {
-		struct weft__node *n = WEFT__CONTAINER(link, struct weft__node, link);
-		struct weft__strand *s = WEFT__CONTAINER(n, struct weft__strand, node);
-		weft__task_put(rt, WEFT__CONTAINER(s, struct weft__task, strand));
-	}
+	if (!link)
+		return NULL;
+	struct weft__node *n = WEFT__CONTAINER(link, struct weft__node, link);
+	struct weft__strand *s = WEFT__CONTAINER(n, struct weft__strand, node);
+	struct weft__task *t = WEFT__CONTAINER(s, struct weft__task, strand);
+	t->retained = 0;
+	return t;
+}
+
+/* Somebody may be forgetting a task of the list meanwhile. */
+static void free_list(struct weft__group *g, struct weft__list *list)
+{
+	struct weft__task *t;
+
+	do {
+		weft__spin_lock(&g->lock);
+		t = pop_task(list);
+		weft__spin_unlock(&g->lock);
+		if (t)
+			weft__task_put(g->scope.runtime, t);
+	} while (t);
 }
 
 /* Errors beat cancels, one from outside beats the own deadline (GR-3). */
@@ -581,7 +628,7 @@ static int result(struct weft__group *g, int body)
 
 	if (g->first != 0)
 		return g->first;
-	if (weft__scope_outer_cancel(&g->scope))
+	if (weft__scope_outer_cancel(&g->scope, WEFT__NODE_CANCELLED))
 		return WEFT_ECANCELED; /* GR-8 */
 	int rc = weft__scope_outcome(&g->scope, cancelled);
 	return rc != 0 ? rc : body > 0 ? body : 0;
@@ -589,15 +636,13 @@ static int result(struct weft__group *g, int body)
 
 static int close_group(struct weft__group *g, int rc)
 {
-	struct weft_runtime *rt = g->scope.runtime;
-
 	store_relaxed(&g->closing, (uint8_t)1);
 	body_ended(g, rc);
 	weft__point(g->scope.owner);
 	join_all(g);
 	rc = result(g, rc);
-	free_list(rt, &g->done);
-	free_list(rt, &g->retained);
+	free_list(g, &g->done);
+	free_list(g, &g->retained);
 	weft__scope_exit(&g->scope);
 	return rc;
 }
@@ -645,26 +690,17 @@ int weft_group_close(struct weft_group *group, int rc)
 
 /* --- one by one ---------------------------------------------------------- */
 
-static struct weft__task *pop_done(struct weft__group *g)
-{
-	struct weft__list *link = weft__list_pop_front(&g->done);
-
-	if (!link)
-		return NULL;
-	struct weft__node *n = WEFT__CONTAINER(link, struct weft__node, link);
-	struct weft__strand *s = WEFT__CONTAINER(n, struct weft__strand, node);
-	return WEFT__CONTAINER(s, struct weft__task, strand);
-}
-
-/* With the lock held. */
-static void deliver(struct weft__group *g, struct weft__task *t, struct weft_task *task, int *rc)
+/* With the lock held.  True when nobody has use for the record any more. */
+static bool deliver(struct weft__group *g, struct weft__task *t, struct weft_task *task, int *rc)
 {
 	if (rc)
 		*rc = t->rc;
 	if (task)
 		*task = (struct weft_task){ t->slot, t->generation };
-	if (t->flags & WEFT__TASK_HANDLE)
-		weft__list_push_back(&g->retained, &t->strand.node.link);
+	if (!(weft__task_flags(t) & WEFT__TASK_HANDLE))
+		return true;
+	retain(g, t);
+	return false;
 }
 
 /* Waits until a child is done or none is left. */
@@ -698,12 +734,11 @@ int weft_group_next(struct weft_group *group, struct weft_task *task, int *rc)
 	int error = weft__point(s);
 	while (error == 0) {
 		weft__spin_lock(&g->lock);
-		struct weft__task *t = pop_done(g);
+		struct weft__task *t = pop_task(&g->done);
 		bool some = g->unfinished > 0;
-		if (t)
-			deliver(g, t, task, rc);
+		bool over = t && deliver(g, t, task, rc);
 		weft__spin_unlock(&g->lock);
-		if (t && !(t->flags & WEFT__TASK_HANDLE))
+		if (over)
 			weft__task_put(s->runtime, t);
 		if (t)
 			return 1;

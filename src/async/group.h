@@ -23,6 +23,7 @@ struct weft__group {
 	uint64_t ticket; /* of the owner's wait for `pending` */
 	uint8_t careful; /* children end under the lock */
 	uint8_t closing;
+	uint8_t dismissed; /* daemons are to end */
 	bool supervisor, keep;
 	bool cut_off; /* a child or the body ended because the group was cancelled */
 
@@ -31,7 +32,7 @@ struct weft__group {
 	size_t failed;
 	struct weft_failure *failures;
 	size_t max_failures;
-	size_t limit, running; /* with a limit: children that have started */
+	size_t limit, running;	    /* with a limit: children that have started */
 	struct weft__list spawners; /* who wait for room */
 	size_t unfinished;	    /* of those to be kept */
 	struct weft__list done;	    /* kept for weft_group_next, oldest first */
@@ -48,9 +49,6 @@ static inline struct weft__group *weft__group_of(struct weft_group *g)
 int weft__group_spawn(struct weft__group *g, weft_fn *fn, void *arg,
 		      const struct weft_spawn_opts *opts, struct weft__start *start,
 		      struct weft__task **child);
-
-/* A child that was counted did not start. */
-void weft__group_leave_limit(struct weft__group *g);
 
 /* The last act of a child. */
 void weft__group_child_done(struct weft__task *t, int rc);

@@ -5,7 +5,8 @@
  * The hook runs on the worker that fell asleep last, which is counted among the
  * sleepers already: whatever it makes ready wakes a worker, itself perhaps.  Two
  * workers may both find that they were the last; the lock lets one after the other
- * look, and the second finds work.
+ * look, and the second finds work.  A timer that fires may make nothing ready (that of
+ * a scope that was cancelled before): then the clock moves on.
  */
 #include "async/quiet.h"
 
@@ -40,7 +41,10 @@ void weft__quiet_hold(struct weft_runtime *rt)
 
 void weft__quiet_release(struct weft_runtime *rt)
 {
-	add_seqcst(&rt->async->quiet.pending, (uint32_t)-1);
+	/* What it was about may have run and ended before this: a worker looks again. */
+	if (add_seqcst(&rt->async->quiet.pending, (uint32_t)-1) == 1 &&
+	    load_relaxed(&rt->watch_quiet))
+		weft__idle_notify(rt);
 }
 
 static bool is_quiet(struct weft_runtime *rt)
@@ -84,20 +88,10 @@ static bool has_timers(struct weft_runtime *rt)
 	return weft__clock_next(rt) != WEFT_NEVER;
 }
 
-/* Roots are counted at the gate before they come and after they have gone; those that
- * wait are linked. */
-static bool has_roots(struct weft_runtime *rt)
-{
-	weft__spin_lock(&rt->root.lock);
-	bool some = !weft__list_is_empty(&rt->root.children);
-	weft__spin_unlock(&rt->root.lock);
-	return some;
-}
-
 /* With the lock held: nothing will ever run. */
 static bool is_deadlock(struct weft_runtime *rt)
 {
-	return weft__config_on_deadlock(rt) > WEFT_DEADLOCK_IGNORE && has_roots(rt) &&
+	return weft__config_on_deadlock(rt) > WEFT_DEADLOCK_IGNORE && load_acquire(&rt->roots_running) != 0 &&
 	       !has_timers(rt);
 }
 

@@ -16,6 +16,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <weft/scope.h>
+
 #include "deque/list.h"
 #include "deque/spin.h"
 

@@ -14,6 +14,7 @@
 #include "deque/alloc.h"
 #include "deque/sanitizer.h"
 #include "runtime/runtime.h"
+#include "runtime/sanitize.h"
 #include "runtime/worker.h"
 
 enum { BATCH = 128 };
@@ -66,7 +67,8 @@ static void grow(struct weft__records *r)
 	    !(block = weft__alloc_aligned(64, WEFT__RECORD_BLOCK * sizeof *block)))
 		return;
 	for (uint32_t i = WEFT__RECORD_BLOCK; i-- > 0;) {
-		block[i] = (struct weft__task){ .slot = n * WEFT__RECORD_BLOCK + i, .generation = 1 };
+		block[i] =
+			(struct weft__task){ .slot = n * WEFT__RECORD_BLOCK + i, .generation = 1 };
 		push(&r->common, &block[i]);
 	}
 	r->block[n] = block;
@@ -107,7 +109,11 @@ struct weft__task *weft__record_get(struct weft_runtime *rt)
 	struct weft__record_list *mine = list_here(rt);
 	struct weft__task *t = mine ? pop(mine) : NULL;
 
-	return WEFT_LIKELY(t) ? t : refill(&rt->async->records, mine);
+	if (WEFT_UNLIKELY(!t))
+		t = refill(&rt->async->records, mine);
+	if (t)
+		weft__tsan_acquire(t);
+	return t;
 }
 
 static void spill(struct weft__records *r, struct weft__record_list *mine)
@@ -129,6 +135,7 @@ void weft__record_put(struct weft_runtime *rt, struct weft__task *t)
 
 	store_relaxed(&t->generation, t->generation + 1 ? t->generation + 1 : 1);
 	store_relaxed(&t->state, (uint8_t)WEFT_TASK_UNKNOWN);
+	weft__tsan_release(t);
 	if (mine) {
 		push(mine, t);
 		if (WEFT_UNLIKELY(count_of(mine) > 2 * BATCH))

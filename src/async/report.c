@@ -29,6 +29,7 @@
 
 #include "async/async.h"
 #include "async/group.h"
+#include "async/lock.h"
 #include "async/scope.h"
 #include "async/wait.h"
 #include "deque/alloc.h"
@@ -199,13 +200,19 @@ void weft__snapshot_free(struct weft__snapshot *snap)
 
 /* --- who holds what ------------------------------------------------------------ */
 
+/* Compared with the addresses of strands, and never followed. */
+static const struct weft__strand *owner_of_lock(const void *on)
+{
+	return load_relaxed(&((const struct weft__lock *)on)->owner);
+}
+
 static struct {
 	struct weft__spin lock;
 	struct {
 		const char *what;
 		weft__holder_fn *fn;
 	} of[HOLDERS];
-} holders;
+} holders = { .of = { { "lock", owner_of_lock } } };
 
 void weft__report_holder(const char *what, weft__holder_fn *fn)
 {

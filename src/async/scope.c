@@ -14,8 +14,11 @@
  *   I2  reason is written once, under node.lock, before the flag is set; who sees the
  *       flag may read it.
  *   I3  Whoever cancels without running inside pins the scope first: the timer under the
- *       lock of its heap, a token under that of the table.  exit takes both away and
+ *       lock of its wheel, a token under that of the table.  exit takes both away and
  *       then waits until nobody holds a pin.
+ *   I4  The timer serves the deadline, then the grace period.  It is armed with `timing`
+ *       held, never while it fires (`firing`) nor when the scope is being left: who
+ *       finds it firing leaves the grace period to it.
  */
 #include "async/scope.h"
 
@@ -26,6 +29,7 @@
 
 #include "async/async.h"
 #include "async/config.h"
+#include "async/held.h"
 #include "async/task.h"
 #include "async/token.h"
 #include "async/wait.h"
@@ -61,6 +65,10 @@ int weft__scope_check(struct weft__strand *s)
 
 void weft__scope_strand_end(struct weft__strand *s)
 {
+	if (s->in.node != &s->node)
+		weft__bug("a task (%s) ended inside of a scope or group that it entered",
+			  s->in.task && s->in.task->name ? s->in.task->name : "no name");
+	weft__held_abandon(s);
 	weft__node_unlink(&s->node);
 }
 
@@ -121,41 +129,68 @@ static bool claim_timer(struct weft__timer *t)
 {
 	struct weft__scope *s = WEFT__CONTAINER(t, struct weft__scope, timer);
 
-	weft__scope_pin(s); /* I3 */
+	weft__scope_pin(s);		       /* I3 */
+	store_release(&s->firing, (uint8_t)1); /* I4 */
 	return true;
+}
+
+static void walk(struct weft__scope *s)
+{
+	weft__walk_queue(s->runtime, &s->node);
+	weft__walk_all(s->runtime);
 }
 
 /* The grace period is over. */
 static void end_grace(struct weft__timer *t)
 {
 	struct weft__scope *s = WEFT__CONTAINER(t, struct weft__scope, timer);
-	struct weft_runtime *rt = s->runtime;
 
 	weft__node_mark(&s->node, WEFT__NODE_CANCELLED);
-	weft__walk_queue(rt, &s->node);
-	weft__walk_all(rt);
+	weft__spin_lock(&s->timing);
+	store_relaxed(&s->firing, (uint8_t)0);
+	weft__spin_unlock(&s->timing);
+	walk(s);
 	weft__watch_scope(s);
 	weft__scope_unpin(s);
 }
 
-/* From now on the timer is that of the grace period. */
-static void begin_grace(struct weft__scope *s)
+static bool in_grace(const struct weft__scope *s)
+{
+	return (load_acquire(&s->node.flags) & (WEFT__NODE_SOFT | WEFT__NODE_CANCELLED)) ==
+	       WEFT__NODE_SOFT;
+}
+
+/* With `timing` held (I4): from now on the timer is that of the grace period. */
+static int arm_grace(struct weft__scope *s)
 {
 	weft__timer_disarm(&s->timer);
+	if (load_acquire(&s->firing) || s->leaving || !in_grace(s))
+		return 0;
 	s->timer.claim = claim_timer;
 	s->timer.done = end_grace;
-	if (weft__timer_arm(s->runtime, &s->timer, weft__later(now_of(s), s->grace)) != 0)
+	return weft__timer_arm(s->runtime, &s->timer, weft__later(now_of(s), s->grace));
+}
+
+/* `fired`: by the timer itself, which is free with that. */
+static void begin_grace(struct weft__scope *s, bool fired)
+{
+	int rc = s->grace ? weft__clock_start(s->runtime) : 0;
+
+	weft__spin_lock(&s->timing);
+	if (fired)
+		store_relaxed(&s->firing, (uint8_t)0);
+	if (s->grace != 0 && rc == 0)
+		rc = arm_grace(s);
+	weft__spin_unlock(&s->timing);
+	if (rc != 0)
 		weft__node_mark(&s->node, WEFT__NODE_CANCELLED);
 }
 
 void weft__scope_spread(struct weft__scope *s)
 {
-	struct weft_runtime *rt = s->runtime;
-
 	if (s->grace != 0)
-		begin_grace(s);
-	weft__walk_queue(rt, &s->node);
-	weft__walk_all(rt);
+		begin_grace(s, false);
+	walk(s);
 	if (s->grace == 0)
 		weft__watch_scope(s);
 }
@@ -175,8 +210,12 @@ static void expire(struct weft__timer *t)
 	struct weft__scope *s = WEFT__CONTAINER(t, struct weft__scope, timer);
 	struct weft_reason reason = { .kind = WEFT_REASON_DEADLINE, .code = WEFT_ETIMEDOUT };
 
-	if (weft__scope_mark(s, &reason))
-		weft__scope_spread(s);
+	bool fresh = weft__scope_mark(s, &reason);
+	begin_grace(s, true);
+	if (fresh)
+		walk(s);
+	if (fresh && s->grace == 0)
+		weft__watch_scope(s);
 	weft__scope_unpin(s);
 }
 
@@ -216,11 +255,13 @@ void weft__scope_init(struct weft__scope *s, const struct weft_scope_opts *opts)
 	s->runtime = NULL;
 	s->pins = 0;
 	s->state = WEFT__SCOPE_PREPARED;
-	s->caught = s->expired = false;
+	s->caught = s->leaving = false;
+	s->firing = 0;
+	weft__spin_init(&s->timing);
 	s->deadline = WEFT_NEVER;
 	s->grace = opts ? opts->grace : 0;
-	s->timer.heap = NULL;
-	s->stall.heap = NULL;
+	s->timer.home = NULL;
+	s->stall.home = NULL;
 	s->reason = (struct weft_reason){ 0 };
 	s->name = opts ? opts->name : NULL;
 	s->token = 0;
@@ -237,18 +278,14 @@ static void expire_now(struct weft__scope *s)
 	weft__scope_cancel(s, reason);
 }
 
-/* Keeps the time for the deadline, or notices that it has passed. */
-static int arm(struct weft__scope *s)
+/* Keeps the time for the deadline; 1: it has passed. */
+static int arm(struct weft__scope *s, int64_t deadline)
 {
 	s->timer.claim = claim_timer;
 	s->timer.done = expire;
-	if (s->deadline == WEFT_NEVER || s->reason.kind != WEFT_REASON_NONE)
+	if (deadline == WEFT_NEVER)
 		return 0;
-	if (s->deadline <= now_of(s)) {
-		expire_now(s);
-		return 0;
-	}
-	return weft__timer_arm(s->runtime, &s->timer, s->deadline);
+	return deadline <= now_of(s) ? 1 : weft__timer_arm(s->runtime, &s->timer, deadline);
 }
 
 int weft__scope_enter(struct weft__scope *s, struct weft__strand *strand)
@@ -259,14 +296,16 @@ int weft__scope_enter(struct weft__scope *s, struct weft__strand *strand)
 	store_relaxed(&s->owner, strand);
 	weft__node_link(&s->node);
 	s->state = WEFT__SCOPE_ENTERED;
-	int rc = arm(s);
-	if (rc != 0) {
+	int rc = s->reason.kind == WEFT_REASON_NONE ? arm(s, s->deadline) : 0;
+	if (rc > 0) {
+		expire_now(s);
+	} else if (rc < 0) {
 		s->state = WEFT__SCOPE_PREPARED;
 		weft__node_unlink(&s->node);
 		return rc;
 	}
 	store_relaxed(&strand->in.node, &s->node);
-	if (s->node.flags != WEFT__NODE_SCOPE)
+	if (load_acquire(&s->node.flags) != WEFT__NODE_SCOPE)
 		strand->seen = 0;
 	return 0;
 }
@@ -286,6 +325,11 @@ void weft__scope_exit(struct weft__scope *s)
 {
 	struct weft__strand *strand = s->owner;
 
+	if (s->grace != 0) {
+		weft__spin_lock(&s->timing);
+		s->leaving = true; /* I4 */
+		weft__spin_unlock(&s->timing);
+	}
 	weft__timer_disarm(&s->timer);
 	weft__timer_disarm(&s->stall);
 	if (s->token)
@@ -327,10 +371,10 @@ int weft_scope_begin(struct weft_scope *scope)
 	return weft__scope_enter(s, strand);
 }
 
-/* Is this the memory of a scope that the strand is in? */
+/* Is this the memory of a scope that the strand runs in? */
 static bool is_entered(const struct weft__strand *strand, const struct weft__scope *s)
 {
-	for (const struct weft__node *n = strand->in.node; n != &strand->node; n = n->parent)
+	for (const struct weft__node *n = strand->in.node; n; n = n->parent)
 		if (n == &s->node)
 			return true;
 	return false;
@@ -348,35 +392,41 @@ int weft_scope_enter_opt(struct weft_scope *scope, const struct weft_scope_opts 
 	return rc ? rc : weft__scope_enter(weft__scope_of(scope), strand);
 }
 
-/* A cancel from outside is visible at the scope, or a deadline outside has passed
- * that no timer has told of yet (SC-4). */
-bool weft__scope_outer_cancel(struct weft__scope *s)
+/* What is not a scope of somebody has no deadline. */
+static int64_t deadline_at(struct weft__node *n)
 {
-	int64_t now = INT64_MIN;
+	bool scope = (load_relaxed(&n->flags) & WEFT__NODE_SCOPE) && n->parent;
+	return scope ? load_relaxed(&scope_at(n)->deadline) : WEFT_NEVER;
+}
 
-	if (s->node.flags & WEFT__NODE_SHIELD)
-		return false;
-	for (struct weft__node *n = s->node.parent; n; n = n->parent) {
-		unsigned flags = load_acquire(&n->flags);
-		if (flags & WEFT__NODE_CANCELLED)
+bool weft__scope_outer_cancel(struct weft__scope *s, unsigned flags)
+{
+	struct weft__node *n = &s->node;
+
+	while (!(load_acquire(&n->flags) & WEFT__NODE_SHIELD) && (n = n->parent)) {
+		int64_t deadline = deadline_at(n);
+		if (deadline != WEFT_NEVER && deadline <= now_of(s))
+			expire_now(scope_at(n));
+		if (load_acquire(&n->flags) & flags)
 			return true;
-		if ((flags & WEFT__NODE_SCOPE) && n->parent && scope_at(n)->deadline != WEFT_NEVER) {
-			now = now == INT64_MIN ? now_of(s) : now;
-			if (load_relaxed(&scope_at(n)->deadline) <= now)
-				return true;
-		}
-		if (flags & WEFT__NODE_SHIELD)
-			return false;
 	}
 	return false;
 }
 
+/* The flags of the cancels that may have ended what ran in the scope, given its own: one
+ * that only asked, from outside, does not end what this one cut off. */
+static unsigned stronger(unsigned own)
+{
+	if (own & WEFT__NODE_CANCELLED)
+		return WEFT__NODE_CANCELLED;
+	return WEFT__NODE_CANCELLED | WEFT__NODE_SOFT;
+}
+
 int weft__scope_outcome(struct weft__scope *s, int rc)
 {
-	if (rc != WEFT_ECANCELED)
-		return rc;
-	/* The timer may be late: what came back cancelled after the deadline was. */
-	if (!(load_acquire(&s->node.flags) & WEFT__NODE_CANCELLED) || weft__scope_outer_cancel(s))
+	unsigned own = load_acquire(&s->node.flags) & (WEFT__NODE_CANCELLED | WEFT__NODE_SOFT);
+
+	if (rc != WEFT_ECANCELED || !own || weft__scope_outer_cancel(s, stronger(own)))
 		return rc;
 	s->caught = true;
 	return s->reason.kind == WEFT_REASON_DEADLINE ? WEFT_ETIMEDOUT : 0;
@@ -456,20 +506,39 @@ int64_t weft_scope_deadline(const struct weft_scope *scope)
 	return load_relaxed(&((const struct weft__scope *)(const void *)scope)->deadline);
 }
 
+static int move_deadline(struct weft__scope *s, int64_t deadline)
+{
+	int rc = 0;
+
+	weft__spin_lock(&s->timing);
+	/* Once it has passed, or been cancelled, there is no way back (SC-8). */
+	if (!(load_acquire(&s->node.flags) & (WEFT__NODE_CANCELLED | WEFT__NODE_SOFT))) {
+		weft__timer_disarm(&s->timer);
+		if (!load_acquire(&s->firing)) { /* I4 */
+			store_relaxed(&s->deadline, deadline);
+			rc = arm(s, deadline);
+		}
+	}
+	weft__spin_unlock(&s->timing);
+	return rc;
+}
+
 int weft_scope_set_deadline(struct weft_scope *scope, int64_t deadline)
 {
 	struct weft__scope *s = weft__scope_of(scope);
 
 	if (!s || (s->state != WEFT__SCOPE_ENTERED && s->state != WEFT__SCOPE_PREPARED))
 		return WEFT_EINVAL;
-	/* Once it has passed, or been cancelled, there is no way back (SC-8). */
-	if (weft_scope_cancel_called(scope))
+	if (s->state == WEFT__SCOPE_PREPARED) {
+		s->deadline = deadline;
 		return 0;
-	if (s->state == WEFT__SCOPE_ENTERED && load_relaxed(&s->deadline) != WEFT_NEVER &&
-	    !weft__timer_disarm(&s->timer))
-		return 0; /* it is firing */
-	store_relaxed(&s->deadline, deadline);
-	return s->state == WEFT__SCOPE_ENTERED ? arm(s) : 0;
+	}
+	int rc = deadline == WEFT_NEVER ? 0 : weft__clock_start(s->runtime);
+	if (rc == 0)
+		rc = move_deadline(s, deadline);
+	if (rc > 0)
+		expire_now(s);
+	return rc < 0 ? rc : 0;
 }
 
 void weft_scope_set_shield(struct weft_scope *scope, bool shield)
@@ -497,9 +566,9 @@ int64_t weft_effective_deadline(void)
 		unsigned flags = load_acquire(&n->flags);
 		if (flags & WEFT__NODE_CANCELLED)
 			return INT64_MIN;
-		if ((flags & WEFT__NODE_SCOPE) && n->parent &&
-		    load_relaxed(&scope_at(n)->deadline) < earliest)
-			earliest = load_relaxed(&scope_at(n)->deadline);
+		int64_t deadline = deadline_at(n);
+		if (deadline < earliest)
+			earliest = deadline;
 		if (flags & WEFT__NODE_SHIELD)
 			break;
 	}
@@ -523,9 +592,9 @@ int weft_shield(weft_fn *fn, void *arg, int64_t limit)
 		return WEFT_EINVAL;
 	if (limit == 0)
 		limit = weft__config_shield_limit();
-	int rc = weft_scope_enter_opt(&s, &(const struct weft_scope_opts){
-						  .size = sizeof(struct weft_scope_opts),
-						  .timeout = limit,
-						  .shield = true });
+	int rc = weft_scope_enter_opt(
+		&s, &(const struct weft_scope_opts){ .size = sizeof(struct weft_scope_opts),
+						     .timeout = limit,
+						     .shield = true });
 	return rc ? rc : weft_scope_leave(&s, fn(arg));
 }

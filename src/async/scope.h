@@ -23,7 +23,9 @@ struct weft__scope {
 	uint32_t state; /* enum weft__scope_state */
 	uint32_t pins;	/* who cancels from outside, and so keeps it from being left */
 	bool caught;
-	bool expired; /* the reason is its deadline */
+	bool leaving;		  /* under `timing`: the timer is not armed any more */
+	uint8_t firing;		  /* the timer has fired and is not done with the scope */
+	struct weft__spin timing; /* who arms the timer; taken before the lock of a heap */
 	int64_t deadline, grace;
 	struct weft__timer timer; /* of the deadline, then of the grace period */
 	struct weft__timer stall; /* after the cancel: watch.h */
@@ -50,8 +52,9 @@ int weft__scope_enter(struct weft__scope *s, struct weft__strand *strand);
 /* Takes the scope off its strand.  Nothing runs inside any more. */
 void weft__scope_exit(struct weft__scope *s);
 
-/* A cancel from outside reaches the scope. */
-bool weft__scope_outer_cancel(struct weft__scope *s);
+/* A cancel of these flags from outside reaches the scope.  A deadline outside that has passed and
+ * no timer has told of yet is such a cancel from here on (SC-4). */
+bool weft__scope_outer_cancel(struct weft__scope *s, unsigned flags);
 
 /* What leave() makes of `rc`. */
 int weft__scope_outcome(struct weft__scope *s, int rc);

@@ -15,7 +15,6 @@ struct sleeper {
 	struct weft__timer timer;
 	struct weft__strand *strand;
 	uint64_t ticket;
-	bool parked;
 };
 
 static bool claim(struct weft__timer *t)

@@ -90,30 +90,37 @@ static bool give_up(struct weft__start *st, struct weft__task *child)
 	return gave_up;
 }
 
+/* READY or ENDED.  A wait that has begun is told of it, or sees it here. */
+static bool is_over(struct weft__start *st, struct weft__strand *s)
+{
+	weft__spin_lock(&st->lock);
+	st->ticket = weft__wait_ticket(s);
+	bool over = st->state == READY || st->state == ENDED;
+	weft__spin_unlock(&st->lock);
+	return over;
+}
+
+static unsigned wait_once(struct weft__start *st, struct weft__strand *s, unsigned flags)
+{
+	if (weft__wait_begin(s, flags) != 0)
+		return WEFT__CANCELLED;
+	if (is_over(st, s))
+		return weft__wait_end(s);
+	return weft__wait_park(s, "a child to be ready", st);
+}
+
 /* Waits for READY or ENDED; the child is cancelled when the starter is. */
-static void await(struct weft__start *st, struct weft__strand *s, struct weft__task **child)
+static void await(struct weft__start *st, struct weft__strand *s, struct weft__task *child)
 {
 	unsigned flags = WEFT__ABORTABLE;
 
 	for (;;) {
-		bool aborted = weft__wait_begin(s, flags) != 0;
-		if (!aborted) {
-			weft__spin_lock(&st->lock);
-			st->ticket = weft__wait_ticket(s);
-			bool over = st->state == READY || st->state == ENDED;
-			weft__spin_unlock(&st->lock);
-			if (over)
-				weft__wait_end(s);
-			else
-				aborted = weft__wait_park(s, "a child to be ready", st) ==
-					  WEFT__CANCELLED;
-		}
-		weft__spin_lock(&st->lock);
-		bool over = st->state == READY || st->state == ENDED;
-		weft__spin_unlock(&st->lock);
-		if (over)
+		unsigned code = wait_once(st, s, flags);
+		if (code == WEFT__NO_STACK)
+			weft__wait_without_stack();
+		if (is_over(st, s))
 			return;
-		if (aborted && give_up(st, *child))
+		if (code == WEFT__CANCELLED && give_up(st, child))
 			flags = 0;
 	}
 }
@@ -138,7 +145,7 @@ int weft_start_opt(struct weft_group *group, weft_fn *fn, void *arg, void **out,
 			opts->drop(arg);
 		return rc;
 	}
-	await(&st, s, &child);
+	await(&st, s, child);
 	if (st.state == READY && out)
 		*out = st.value;
 	return st.state == READY ? 0 : st.rc;

@@ -19,19 +19,10 @@
 #include "runtime/topology.h"
 #include "runtime/worker.h"
 
-/* Somebody who waits for the end of a task. */
-struct watcher {
-	struct weft__list link;
-	struct weft__strand *strand;
-	uint64_t ticket;
-	struct weft_task task;
-};
-
 bool weft__spawn_opts_ok(const struct weft_spawn_opts *o)
 {
-	return o->size >= sizeof *o &&
-	       (o->stack_size == 0 ||
-		(o->stack_size >= WEFT__STACK_MIN && o->stack_size <= WEFT__STACK_MAX));
+	return o->size >= sizeof *o && (o->stack_size == 0 || (o->stack_size >= WEFT__STACK_MIN &&
+							       o->stack_size <= WEFT__STACK_MAX));
 }
 
 /* --- the task's side ----------------------------------------------------- */
@@ -40,8 +31,7 @@ static enum weft_task_state outcome(const struct weft__task *t, int rc)
 {
 	if (rc >= 0)
 		return WEFT_TASK_DONE;
-	if (rc == WEFT_ECANCELED &&
-	    (weft__cancel_visible(&t->strand.node) & WEFT__NODE_CANCELLED))
+	if (rc == WEFT_ECANCELED && weft__cancel_visible(&t->strand.node))
 		return WEFT_TASK_CANCELLED;
 	return WEFT_TASK_FAILED;
 }
@@ -59,11 +49,11 @@ void weft__task_end(struct weft__task *t, int rc)
 	weft__spin_lock(&watch->lock);
 	t->rc = rc;
 	store_release(&t->state, (uint8_t)state);
-	weft__list_for_each(link, &watch->waiters)
-	{
-		struct watcher *me = WEFT__CONTAINER(link, struct watcher, link);
+	weft__list_for_each (link, &watch->waiters) {
+		struct weft__watcher *me = WEFT__CONTAINER(link, struct weft__watcher, link);
 		if (is_task(t, me->task)) {
 			weft__list_remove(link);
+			me->rc = rc; /* the record may be gone before it looks */
 			weft__wake(me->strand, me->ticket, WEFT__GRANTED);
 		}
 	}
@@ -72,7 +62,7 @@ void weft__task_end(struct weft__task *t, int rc)
 
 void weft__task_put(struct weft_runtime *rt, struct weft__task *t)
 {
-	if (!(t->flags & WEFT__TASK_SEEN)) {
+	if (!(weft__task_flags(t) & WEFT__TASK_SEEN)) {
 		weft__record_put(rt, t);
 		return;
 	}
@@ -131,8 +121,7 @@ static void leave(struct where where)
  * is stale. */
 static struct weft__task *lock_task(struct weft_runtime *rt, struct weft_task task)
 {
-	struct weft__task *t =
-		rt && task.generation ? weft__record_at(rt, task.slot) : NULL;
+	struct weft__task *t = rt && task.generation ? weft__record_at(rt, task.slot) : NULL;
 
 	if (!t)
 		return NULL;
@@ -181,7 +170,7 @@ struct weft_task weft_task_self(void)
 	/* Stolen pieces of one task may ask at the same time. */
 	struct weft__watch *watch = weft__record_watch(s->runtime, t->slot);
 	weft__spin_lock(&watch->lock);
-	t->flags |= WEFT__TASK_SEEN;
+	store_relaxed(&t->flags, (uint8_t)(t->flags | WEFT__TASK_SEEN));
 	weft__spin_unlock(&watch->lock);
 	return (struct weft_task){ t->slot, t->generation };
 }
@@ -250,41 +239,53 @@ bool weft_task_cancel(struct weft_task task)
 	return fresh;
 }
 
-/* Waits, the watch being locked, which it unlocks. */
-static int wait_locked(struct weft__strand *s, struct weft_runtime *rt, struct weft__task *t,
-		       struct weft_task task)
+bool weft__task_watch(struct weft__watcher *me)
 {
-	struct weft__watch *watch = weft__record_watch(rt, t->slot);
-	struct watcher me = { .strand = s, .task = task };
+	struct weft_runtime *rt = me->strand->runtime;
+	struct weft__task *t = lock_task(rt, me->task);
+	bool waits = t && !has_ended((enum weft_task_state)t->state);
 
-	me.ticket = weft__wait_ticket(s);
-	weft__list_push_back(&watch->waiters, &me.link);
-	weft__spin_unlock(&watch->lock);
-	unsigned code = weft__wait_park(s, "a task", t);
+	me->ticket = weft__wait_ticket(me->strand);
+	me->on = t;
+	me->rc = t ? t->rc : WEFT_EINVAL;
+	if (waits)
+		weft__list_push_back(&weft__record_watch(rt, t->slot)->waiters, &me->link);
+	if (t)
+		unlock_task(rt, t);
+	return waits;
+}
+
+void weft__task_unwatch(struct weft__watcher *me)
+{
+	struct weft__watch *watch = weft__record_watch(me->strand->runtime, me->task.slot);
+
 	weft__spin_lock(&watch->lock);
-	weft__list_remove(&me.link); /* nothing, if it was taken out */
+	weft__list_remove(&me->link); /* nothing, if it was taken out */
 	weft__spin_unlock(&watch->lock);
-	return weft__code_error(code);
 }
 
 static int wait_end(struct weft__strand *s, struct weft_task task, int *rc)
 {
-	struct weft__task *t;
+	struct weft__watcher me = { .strand = s, .task = task };
 	int error = weft__wait_begin(s, WEFT__ABORTABLE);
 
 	if (error != 0)
 		return error;
-	t = lock_task(s->runtime, task);
-	if (t && !has_ended((enum weft_task_state)t->state)) {
-		error = wait_locked(s, s->runtime, t, task);
+	if (weft__task_watch(&me)) {
+		error = weft__code_error(weft__wait_park(s, "a task", me.on));
+		weft__task_unwatch(&me);
 	} else {
-		if (t)
-			unlock_task(s->runtime, t);
 		weft__wait_end(s);
+		error = me.on ? 0 : WEFT_EINVAL;
 	}
-	if (error != 0)
-		return error;
-	return weft_task_result(task, rc);
+	if (error == 0 && rc)
+		*rc = me.rc;
+	return error;
+}
+
+bool weft__task_is_self(const struct weft__strand *s, struct weft_task task)
+{
+	return s->in.task && is_task(s->in.task, task);
 }
 
 int weft_task_wait(struct weft_task task, int *rc)
@@ -293,33 +294,39 @@ int weft_task_wait(struct weft_task task, int *rc)
 
 	if (!s)
 		return WEFT_ENOTASK;
-	if (s->in.task && is_task(s->in.task, task))
+	if (weft__task_is_self(s, task))
 		return WEFT_EDEADLK;
 	int error = weft__point(s);
 	return error ? error : wait_end(s, task, rc);
 }
 
+/* With the watch locked.  True when the record lay there for the handle alone.  The
+ * group stays meanwhile: it cannot free the record without the watch. */
+static bool drop_handle(struct weft__task *t)
+{
+	struct weft__group *g = weft__task_group(t);
+
+	weft__spin_lock(&g->lock);
+	store_relaxed(&t->flags, (uint8_t)(t->flags & ~WEFT__TASK_HANDLE));
+	bool free = t->retained;
+	if (free)
+		weft__list_remove(&t->strand.node.link);
+	t->retained = 0;
+	weft__spin_unlock(&g->lock);
+	return free;
+}
+
 void weft_task_forget(struct weft_task task)
 {
-	struct weft__strand *s = weft__strand_self();
-	struct weft__task *t = s ? lock_task(s->runtime, task) : NULL;
-	bool free = false;
+	struct where where = enter();
+	struct weft__task *t = lock_task(where.rt, task);
 
-	if (!t)
-		return;
-	if (t->flags & WEFT__TASK_HANDLE) {
-		struct weft__group *g = t->group;
-		weft__spin_lock(&g->lock);
-		t->flags &= (uint8_t)~WEFT__TASK_HANDLE;
-		free = has_ended((enum weft_task_state)t->state) && !weft__list_is_empty(&t->strand.node.link) &&
-		       !(t->flags & WEFT__TASK_KEPT);
-		if (free)
-			weft__list_remove(&t->strand.node.link);
-		weft__spin_unlock(&g->lock);
+	if (t) {
+		if ((weft__task_flags(t) & WEFT__TASK_HANDLE) && drop_handle(t))
+			weft__record_put(where.rt, t);
+		unlock_task(where.rt, t);
 	}
-	if (free)
-		weft__record_put(s->runtime, t);
-	unlock_task(s->runtime, t);
+	leave(where);
 }
 
 static int spawn_root(struct weft__strand *s, weft_fn *fn, void *arg,
@@ -350,7 +357,6 @@ no_stack:
 	weft__gate_leave(rt->roots);
 	return WEFT_ENOMEM;
 }
-
 
 int weft_spawn_detached_opt(weft_fn *fn, void *arg, const struct weft_spawn_opts *o)
 {

@@ -175,8 +175,6 @@ static void call_manager(struct weft_thread_pool *pool)
 	pool->managed = create_thread(pool, manager_main) == 0;
 	/* Without one the next job that is queued calls a thread itself. */
 	pool->managing = pool->managed;
-	if (pool->managed)
-		pool->threads++; /* the pool does not end before it */
 }
 
 /* With the lock held: the next job, or NULL when the thread is to end; searching is
@@ -228,7 +226,7 @@ static void end_pool(struct weft_thread_pool *pool)
 /* With the lock held, which is given up. */
 static void unlock_or_end(struct weft_thread_pool *pool)
 {
-	if (pool->closed && pool->threads == 0 && !pool->ended)
+	if (pool->closed && pool->threads == 0 && !pool->managed && !pool->ended)
 		end_pool(pool);
 	else
 		weft__spin_unlock(&pool->lock);
@@ -359,7 +357,7 @@ static bool rest(struct weft_thread_pool *pool)
 		futex_wait(&pool->pressed, 0);
 		weft__spin_lock(&pool->lock);
 	}
-	return pool->managing || pool->queued > 0;
+	return !pool->closed;
 }
 
 /* With the lock held: more threads are of use. */
@@ -378,7 +376,7 @@ static void *manager_main(void *arg)
 	weft__spin_lock(&pool->lock);
 	while (is_pressed(pool) || rest(pool)) {
 		uint64_t taken = pool->taken;
-		unsigned threads = pool->threads - 1;
+		unsigned threads = pool->threads;
 		if (!is_pressed(pool))
 			continue;
 		weft__spin_unlock(&pool->lock);
@@ -394,7 +392,6 @@ static void *manager_main(void *arg)
 		weft__spin_lock(&pool->lock);
 	}
 	pool->managing = pool->managed = false;
-	pool->threads--;
 	unlock_or_end(pool);
 	return NULL;
 }

@@ -32,8 +32,8 @@ static int grow(void)
 	if (!larger)
 		return WEFT_ENOMEM;
 	for (uint32_t i = 0; i < more; i++)
-		larger[i] = i < count ? slots[i]
-				      : (struct slot){ NULL, 1, i + 1 < more ? i + 2 : 0 };
+		larger[i] =
+			i < count ? slots[i] : (struct slot){ NULL, 1, i + 1 < more ? i + 2 : 0 };
 	free_slot = count + 1;
 	weft__free(slots, count * sizeof *slots);
 	slots = larger;

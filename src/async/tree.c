@@ -5,8 +5,9 @@
  * Invariants
  *
  *   I1  A linked node's parent is linked, up to the root.  Scopes are linked when
- *       they are entered, strands when they first park or enter a scope; the parent
- *       of a strand is a scope.
+ *       they are entered, strands when they, or a stolen piece of theirs, first park
+ *       or enter a scope.  `linked` is set when all above is linked: who sees it set
+ *       and then finds no cancel will be found by the next one.
  *   I2  A strand is parked at the node that in.node names; it is found there, and at
  *       no other node.
  *   I3  One thread walks, whoever came first; others queue their node and leave it to
@@ -58,24 +59,42 @@ void weft__walker_init(struct weft__walker *walker)
 	walker->end = &walker->first;
 }
 
-void weft__node_link_now(struct weft__node *n)
+/* The parent is linked, or the root.  Several pieces of one strand may link it. */
+static void attach(struct weft__node *n)
 {
 	struct weft__node *parent = n->parent;
 
 	weft__spin_lock(&parent->lock);
-	weft__list_push_back(&parent->children, &n->link);
+	if (!n->linked) {
+		weft__list_push_back(&parent->children, &n->link);
+		store_release(&n->linked, (uint8_t)1); /* O3 */
+	}
 	weft__spin_unlock(&parent->lock);
-	n->linked = 1;
+}
+
+/* From above (I1).  It is seldom more than one step: a piece that was stolen from a
+ * strand that never waited. */
+void weft__node_link_now(struct weft__node *n)
+{
+	struct weft__node *top;
+
+	do {
+		top = n;
+		while (top->parent->parent && !load_acquire(&top->parent->linked))
+			top = top->parent;
+		attach(top);
+	} while (top != n);
 }
 
 void weft__node_unlink(struct weft__node *n)
 {
-	if (!n->linked)
-		return;
-	weft__spin_lock(&n->parent->lock);
-	weft__list_remove(&n->link);
-	weft__spin_unlock(&n->parent->lock);
-	n->linked = 0;
+	if (n->linked) {
+		weft__spin_lock(&n->parent->lock);
+		weft__list_remove(&n->link);
+		n->linked = 0;
+		weft__spin_unlock(&n->parent->lock);
+	}
+	/* A handle's cancel queues nodes that are not linked, too. */
 	while (load_acquire(&n->walked) != 0) /* O4 */
 		sched_yield();
 }
@@ -262,9 +281,11 @@ busy:
 	return NULL;
 }
 
-/* Forks of CPU-bound code look at the byte and nothing else. */
+/* Forks of CPU-bound code look at the byte and nothing else.  Before its thread runs a
+ * worker has no byte: a shutdown may come that early. */
 static void stop_forks(struct weft_runtime *rt)
 {
+	weft__latch_wait(&rt->started);
 	for (unsigned i = 0; i < rt->worker_count; i++)
 		weft__worker_starve(rt->workers[i]);
 }

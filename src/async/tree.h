@@ -26,13 +26,13 @@ struct weft__walker {
 
 void weft__walker_init(struct weft__walker *walker);
 
-/* Makes what parks below visible from above.  The parent is linked already.  Only
- * the owner of the node. */
+/* Makes what parks below visible from above, strands on the way included.  Only the
+ * owner of the node, or of a strand that hangs below it. */
 void weft__node_link_now(struct weft__node *n);
 
 static inline void weft__node_link(struct weft__node *n)
 {
-	if (!n->linked)
+	if (!load_acquire(&n->linked))
 		weft__node_link_now(n);
 }
 

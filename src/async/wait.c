@@ -18,6 +18,8 @@
  */
 #include "async/wait.h"
 
+#include <sched.h>
+
 #include <weft/error.h>
 #include <weft/runtime.h>
 
@@ -25,8 +27,6 @@
 #include "deque/futex.h"
 #include "runtime/runtime.h"
 #include "runtime/worker.h"
-
-enum { BUDGET = 128 }; /* points in a row (CO-5) */
 
 int weft__wait_begin(struct weft__strand *s, unsigned flags)
 {
@@ -118,6 +118,15 @@ unsigned weft__wait_park(struct weft__strand *s, const char *what, const void *o
 	return code_of(s);
 }
 
+/* What the caller waits for may be a task that has not started, and no other worker
+ * need exist: then it runs on top of the waiting frame, as a fork does in the same
+ * distress (frame.c, wait_done). */
+void weft__wait_without_stack(void)
+{
+	if (!weft__run_here())
+		sched_yield();
+}
+
 static void resume_thread(struct weft__strand *s)
 {
 	struct weft__thread_strand *t = WEFT__CONTAINER(s, struct weft__thread_strand, strand);
@@ -160,17 +169,15 @@ int weft__code_error(unsigned code)
 	}
 }
 
-int weft__point(struct weft__strand *s)
+int weft__point_slowly(struct weft__strand *s)
 {
 	int rc = weft__strand_check(s);
 
-	if (rc != 0)
-		return rc;
-	if (WEFT_UNLIKELY(++s->node.budget >= BUDGET)) {
+	if (rc == 0 && s->node.budget >= WEFT__BUDGET) {
 		s->node.budget = 0;
 		weft_yield();
 	}
-	return 0;
+	return rc;
 }
 
 struct weft__strand *weft__strand_here(struct weft__thread_strand *local)

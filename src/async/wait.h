@@ -73,6 +73,9 @@ unsigned weft__wait_end(struct weft__strand *s);
 /* Waits; enum weft__code.  `what` and `on` are for reports: "lock", its address. */
 unsigned weft__wait_park(struct weft__strand *s, const char *what, const void *on);
 
+/* For those who cannot go on after WEFT__NO_STACK: lets something else happen. */
+void weft__wait_without_stack(void);
+
 enum weft__claim weft__claim(struct weft__strand *s, uint64_t ticket, unsigned code);
 
 /* The strand that was claimed PARKED goes on.  Quietly: see weft__ready. */
@@ -92,9 +95,19 @@ static inline bool weft__wake(struct weft__strand *s, uint64_t ticket, unsigned 
 /* The error of a code: 0, WEFT_ECANCELED, WEFT_ETIMEDOUT ... */
 int weft__code_error(unsigned code);
 
+enum { WEFT__BUDGET = 128 }; /* points in a row (CO-5) */
+
+int weft__point_slowly(struct weft__strand *s);
+
 /* Every call that may suspend begins with this: WEFT_ECANCELED, or 0 after giving
  * way if the strand has passed many such points in a row (CO-3, CO-5). */
-int weft__point(struct weft__strand *s);
+static inline int weft__point(struct weft__strand *s)
+{
+	if (WEFT_LIKELY(++s->node.budget < WEFT__BUDGET &&
+			load_relaxed(&weft__cancel_epoch) == s->seen))
+		return 0;
+	return weft__point_slowly(s);
+}
 
 /* A plain thread that waits like a strand.  It has no scope: nothing cancels it. */
 struct weft__thread_strand {

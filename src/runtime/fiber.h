@@ -30,7 +30,7 @@ struct weft__fiber {
 
 	/* The scheduler's, to use as it likes. */
 	struct weft__job job;
-	struct weft__strand *strand; /* that runs on it; NULL: none does */
+	struct weft__strand *strand; /* that runs on it; NULL: the loop itself */
 	const char *name;	     /* for messages; NULL after get */
 	const char *wait_what;	     /* what it waits for, for reports; NULL: nothing */
 	const void *wait_on;
@@ -48,8 +48,8 @@ static inline struct weft__fiber *weft__fiber_get(struct weft__stack_cache *cach
 
 	if (WEFT_UNLIKELY(!fiber))
 		return NULL;
-	fiber->name = NULL;
 	fiber->strand = NULL;
+	fiber->name = NULL;
 	fiber->wait_what = NULL;
 	fiber->stack.sp = weft__switch_prepare(fiber, entry, arg);
 	weft__sanitize_get(&fiber->stack.sanitizer);

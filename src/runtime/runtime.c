@@ -284,10 +284,12 @@ static void run_root(struct weft__job *job)
 	struct root *r = (struct root *)job;
 	struct weft__fiber *fiber = weft__worker_fiber(weft__worker_self());
 
+	add_seqcst(&r->strand.runtime->roots_running, 1);
 	fiber->strand = &r->strand;
 	r->rc = r->fn(r->arg);
-	fiber->strand = NULL; /* whoever looks at this worker from outside finds nobody */
+	fiber->strand = NULL;
 	weft__strand_end(&r->strand);
+	add_seqcst(&r->strand.runtime->roots_running, (uint32_t)-1);
 	weft__latch_arrive(&r->done, 1); /* nothing of r is touched after this */
 }
 

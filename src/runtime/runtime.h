@@ -47,8 +47,9 @@ struct weft_runtime {
 	struct weft__sizes sizes; /* for tasks that ask for other ones */
 	struct weft__inject inject;
 	struct weft__idle idle;
-	struct weft__gate gate;	    /* roots under way ... */
-	struct weft__gate *roots;   /* ... or in that of the default runtime */
+	struct weft__gate gate;	  /* roots under way ... */
+	struct weft__gate *roots; /* ... or in that of the default runtime */
+	uint32_t roots_running;	  /* that have begun and not ended */
 	struct weft_config config;
 	struct weft__latch started; /* every worker can be robbed */
 	struct weft__latch ended;   /* no worker robs any more */

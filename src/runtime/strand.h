@@ -32,28 +32,29 @@
 #include "deque/spin.h"
 
 struct weft__fiber;
+struct weft__held;
 struct weft__task;
 struct weft_local;
 struct weft_runtime;
 
 /* A place in the tree through which a cancel travels. */
 struct weft__node {
-	struct weft__node *parent;   /* NULL: the root */
-	struct weft__list children;  /* those that are linked; under `lock` */
-	struct weft__list link;	     /* in the parent's children; under its lock */
-	struct weft__node *walk;     /* behind this one in the queue of the walker */
+	struct weft__node *parent;  /* NULL: the root */
+	struct weft__list children; /* those that are linked; under `lock` */
+	struct weft__list link;	    /* in the parent's children; under its lock */
+	struct weft__node *walk;    /* behind this one in the queue of the walker */
 	struct weft__spin lock;
 	uint8_t flags;	/* enum weft__node_flags; written under `lock` */
 	uint8_t walked; /* enum weft__walked; under the walker's lock */
-	uint8_t linked; /* written by the owner alone */
+	uint8_t linked; /* written under the parent's lock */
 	uint8_t budget; /* of a strand: points passed since it last gave way */
 };
 
 enum weft__node_flags {
 	WEFT__NODE_CANCELLED = 1,
-	WEFT__NODE_SOFT = 2,   /* cancelled with grace: only asked for yet */
-	WEFT__NODE_SHIELD = 4, /* what is above does not reach what is below */
-	WEFT__NODE_SCOPE = 8,  /* the node of a struct weft_scope, not of a strand */
+	WEFT__NODE_SOFT = 2,	/* cancelled with grace: only asked for yet */
+	WEFT__NODE_SHIELD = 4,	/* what is above does not reach what is below */
+	WEFT__NODE_SCOPE = 8,	/* the node of a struct weft_scope, not of a strand */
 	WEFT__NODE_CURSOR = 16, /* no node: a walker's place in a list of children */
 	WEFT__NODE_GROUP = 32,	/* a scope that is that of a group */
 	WEFT__NODE_DAEMON = 64, /* a strand that ends with its group's others */
@@ -69,11 +70,12 @@ struct weft__ambient {
 
 struct weft__strand {
 	struct weft__node node;
-	uint64_t word;		   /* async/wait.h */
-	struct weft__fiber *fiber; /* where it is parked */
+	uint64_t word;		      /* async/wait.h */
+	struct weft__fiber *fiber;    /* where it is parked */
 	struct weft_runtime *runtime; /* NULL: a plain thread */
 	struct weft__ambient in;
 	uint64_t seen; /* weft__cancel_epoch when it was last found not cancelled */
+	struct weft__held *held; /* locks it owns, newest first; its own alone */
 };
 
 struct weft__root_call {
@@ -85,7 +87,8 @@ struct weft__root_call {
 struct weft__hooks {
 	/* WEFT_ECANCELED when the strand is to stop, else 0. */
 	int (*check)(struct weft__strand *s);
-	/* The strand ends, and its node is linked. */
+	/* The strand ends, and its node was linked or walked to, or it is in a scope, or
+	 * holds locks. */
 	void (*strand_end)(struct weft__strand *s);
 	/* A root from a thread that acts for a task: runs fn(arg) for it and leaves what it
 	 * returned in *rc.  False when it acts for none. */
@@ -144,17 +147,28 @@ static inline void weft__strand_init(struct weft__strand *s, struct weft_runtime
 	s->in = *in;
 	s->in.node = &s->node;
 	s->seen = 0;
+	s->held = NULL;
 }
 
 static inline void weft__strand_end(struct weft__strand *s)
 {
-	if (WEFT_UNLIKELY(s->node.linked))
+	if (WEFT_UNLIKELY(load_acquire(&s->node.linked) || load_acquire(&s->node.walked) ||
+			  s->in.node != &s->node || s->held))
 		weft__hooks.strand_end(s);
 }
 
 /* The strand that the caller is; NULL outside of all tasks.  It stays the same
  * over suspensions. */
 struct weft__strand *weft__strand_self(void);
+
+/* An address that stands for the calling thread. */
+const void *weft__thread_id(void);
+
+/* Who owns what the caller takes: its strand, or outside of all tasks its thread. */
+static inline const void *weft__owner_id(const struct weft__strand *s)
+{
+	return s ? s : weft__thread_id();
+}
 
 /* WEFT_ECANCELED when the strand is to stop, else 0. */
 static inline int weft__strand_check(struct weft__strand *s)

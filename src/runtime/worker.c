@@ -62,10 +62,16 @@ WEFT__OF_THREAD struct weft__fiber *weft__worker_fiber(const struct weft__worker
 	return w->current;
 }
 
-struct weft__strand *weft__strand_self(void)
+/* One call and no more: every operation of a task begins with it. */
+__attribute__((noinline)) WEFT__OF_THREAD struct weft__strand *weft__strand_self(void)
 {
-	struct weft__worker *w = weft__worker_self();
-	return w ? weft__worker_fiber(w)->strand : NULL;
+	struct weft__worker *w = self;
+	return w ? w->current->strand : NULL;
+}
+
+__attribute__((noinline)) const void *weft__thread_id(void)
+{
+	return &weft_hungry_byte;
 }
 
 WEFT__OF_THREAD void weft__worker_become(struct weft__worker *w)
@@ -204,6 +210,27 @@ int weft__suspend(weft__after_fn *after, void *arg)
 		return WEFT_ENOMEM;
 	switch_to(w, next, after, arg);
 	return 0;
+}
+
+bool weft__run_here(void)
+{
+	struct weft__worker *w = weft__worker_self();
+	struct weft__fiber *fiber = weft__worker_fiber(w);
+	struct weft__strand *strand = fiber->strand;
+	const char *name = fiber->name;
+	struct weft__job *job = weft__inject_pop(&w->runtime->inject);
+
+	if (!job)
+		job = take_ready(w);
+	if (job && is_fiber(job)) {
+		weft__inject_push(&w->runtime->inject, job);
+		return false;
+	}
+	if (job)
+		load_relaxed (&job->run)(job);
+	fiber->strand = strand;
+	fiber->name = name;
+	return job != NULL;
 }
 
 /* The caller's worker, if it is one of this runtime. */

@@ -51,10 +51,10 @@ struct weft__worker {
 	struct weft__fiber *after_from;
 	void *after_arg;
 	struct weft__job *handoff; /* to be run before anything else, or NULL */
-	uint64_t tick;	    /* jobs looked for */
-	uint64_t yields;    /* of weft_yield */
-	uint64_t trimmed;   /* switches at the last trim of the stacks */
-	uint32_t searching; /* 1: counted in idle.searching */
+	uint64_t tick;		   /* jobs looked for */
+	uint64_t yields;	   /* of weft_yield */
+	uint64_t trimmed;	   /* switches at the last trim of the stacks */
+	uint32_t searching;	   /* 1: counted in idle.searching */
 	struct weft__region region;
 	uint64_t rounds; /* of stealing */
 	bool seeded;
@@ -102,6 +102,10 @@ void weft__submit(struct weft_runtime *runtime, struct weft__job *job);
 /* Goes on with a suspended fiber at once, in place of the calling loop.  Only
  * from a job, as the last thing it does. */
 void weft__continue(struct weft__fiber *fiber);
+
+/* Without a stack to go on with: runs a job that waits to be started on top of the
+ * calling frame.  False when there is none. */
+bool weft__run_here(void);
 
 /* A counter that only its owner writes and anybody may read; its new value. */
 static inline uint64_t weft__count(uint64_t *counter)

@@ -637,7 +637,7 @@ static int refuse(void *arg)
 	return 0;
 }
 
-static int accept(void *arg)
+static int accepts(void *arg)
 {
 	int *wrong = arg, called = 0;
 
@@ -663,8 +663,8 @@ Test(loop, a_loop_over_nothing_calls_nothing)
 {
 	int wrong = 0;
 
-	accept(&wrong);
+	accepts(&wrong);
 	cr_expect(eq(int, wrong, 0), "outside");
-	cr_expect(eq(int, run_on(2, accept, &wrong), 0));
+	cr_expect(eq(int, run_on(2, accepts, &wrong), 0));
 	cr_expect(eq(int, wrong, 0), "inside");
 }

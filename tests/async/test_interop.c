@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_interop.c - what weft/interop.h promises, one promise a test
+ */
+#include <pthread.h>
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+
+#include "support/tasks.h"
+
+TestSuite(interop, .timeout = 60);
+
+static int add_one(void *arg)
+{
+	int *n = arg;
+
+	*n += weft_worker_index() >= 0;
+	return 0;
+}
+
+/* --- from a blocking call --------------------------------------------------- */
+
+struct time_bomb {
+	struct weft_scope scope;
+	int slept, call, caught;
+};
+
+static int bomb(void *arg)
+{
+	struct time_bomb *b = arg;
+
+	weft_scope_cancel(&b->scope);
+	b->slept = weft_sleep(WEFT_SEC(1000));
+	return b->slept;
+}
+
+static int goes_back(void *arg)
+{
+	return weft_from_thread(NULL, bomb, arg);
+}
+
+static int host(void *arg)
+{
+	struct time_bomb *b = arg;
+
+	weft_scope_enter(&b->scope);
+	b->call = weft_to_thread(goes_back, b);
+	int rc = weft_scope_leave(&b->scope, weft_check());
+	b->caught = weft_scope_cancelled_caught(&b->scope);
+	return rc;
+}
+
+Test(interop, TH07_what_a_call_runs_is_in_the_scope_of_its_caller)
+{
+	struct time_bomb b = { 0 };
+
+	cr_expect(eq(int, run_on(1, host, &b), 0));
+	cr_expect(eq(int, b.slept, WEFT_ECANCELED));
+	cr_expect(eq(int, b.call, WEFT_ECANCELED));
+	cr_expect(eq(int, b.caught, 1));
+}
+
+struct threads {
+	pthread_t outer, inner;
+};
+
+static int inner_thread(void *arg)
+{
+	((struct threads *)arg)->inner = pthread_self();
+	return 0;
+}
+
+static int task_between(void *arg)
+{
+	return weft_to_thread(inner_thread, arg);
+}
+
+static int outer_thread(void *arg)
+{
+	((struct threads *)arg)->outer = pthread_self();
+	return weft_from_thread(NULL, task_between, arg);
+}
+
+static int nest_threads(void *arg)
+{
+	return weft_to_thread(outer_thread, arg);
+}
+
+Test(interop, TH08_a_call_in_a_call_has_a_thread_of_its_own)
+{
+	struct threads t = { 0 };
+
+	cr_expect(eq(int, run_on(1, nest_threads, &t), 0));
+	cr_expect(not(pthread_equal(t.outer, t.inner)));
+}
+
+static int sleeps_nothing(void *arg)
+{
+	(void)arg;
+	return weft_sleep(0);
+}
+
+static int back_and_forth(void *arg)
+{
+	(void)arg;
+	return weft_from_thread(NULL, sleeps_nothing, NULL);
+}
+
+static int reenter(void *arg)
+{
+	int rc = 0;
+
+	while (rc == 0)
+		rc = weft_to_thread(back_and_forth, arg);
+	return rc;
+}
+
+static int reenter_for_a_while(void *arg)
+{
+	struct weft_group g;
+
+	(void)arg;
+	weft_group_open(&g, .timeout = WEFT_MS(100));
+	for (int i = 0; i < 4; i++)
+		weft_spawn(&g, reenter, NULL);
+	return weft_group_close(&g, 0);
+}
+
+Test(interop, TH09_re_entry_does_not_deadlock)
+{
+	cr_expect(eq(int, run_on(1, reenter_for_a_while, NULL), WEFT_ETIMEDOUT));
+	cr_expect(eq(int, run_on(2, reenter_for_a_while, NULL), WEFT_ETIMEDOUT));
+}
+
+static int runs_sync(void *arg)
+{
+	return weft_run_sync(bomb, arg);
+}
+
+static int sync_host(void *arg)
+{
+	struct time_bomb *b = arg;
+
+	weft_scope_enter(&b->scope);
+	b->call = weft_to_thread(runs_sync, b);
+	return weft_scope_leave(&b->scope, weft_check());
+}
+
+Test(interop, IN04_run_sync_in_a_blocking_call_is_cancelled_with_its_caller)
+{
+	struct time_bomb b = { 0 };
+
+	cr_expect(eq(int, run_on(1, sync_host, &b), 0));
+	cr_expect(eq(int, b.call, WEFT_ECANCELED));
+}
+
+/* --- portals ------------------------------------------------------------------ */
+
+Test(interop, IN05_without_a_portal_there_is_no_task_to_act_for)
+{
+	int n = 0;
+
+	cr_expect(eq(int, weft_from_thread(NULL, add_one, &n), WEFT_ENOTASK));
+}
+
+static int open_and_close(void *arg)
+{
+	struct weft_portal *p = arg;
+	int rc = weft_portal_open(p);
+
+	return rc ? rc : weft_portal_close(p, 0);
+}
+
+Test(interop, IN05_a_closed_portal_takes_no_calls)
+{
+	struct weft_portal p;
+	int n = 0;
+
+	cr_assert(eq(int, run_on(1, open_and_close, &p), 0));
+	cr_expect(eq(int, weft_from_thread(&p, add_one, &n), WEFT_ECLOSED));
+	cr_expect(eq(int, n, 0));
+}
+
+enum { THREADS = 8, CALLS = 100 };
+
+struct many {
+	struct weft_portal portal;
+	pthread_t threads[THREADS];
+	uint32_t calls, started;
+	int wrong;
+};
+
+static int count_call(void *arg)
+{
+	struct many *m = arg;
+
+	add_seqcst(&m->calls, 1);
+	return weft_worker_index() >= 0 ? 0 : WEFT_EINVAL;
+}
+
+static void *calls_through(void *arg)
+{
+	struct many *m = arg;
+
+	add_seqcst(&m->started, 1);
+	for (int i = 0; i < CALLS; i++)
+		if (weft_from_thread(&m->portal, count_call, m) != 0)
+			return m;
+	return NULL;
+}
+
+static int hold_portal(void *arg)
+{
+	struct many *m = arg;
+
+	weft_portal_open(&m->portal);
+	for (int i = 0; i < THREADS; i++)
+		pthread_create(&m->threads[i], NULL, calls_through, m);
+	while (load_acquire(&m->calls) < THREADS * CALLS)
+		weft_yield();
+	return weft_portal_close(&m->portal, 0);
+}
+
+Test(interop, IN07_plain_threads_call_through_a_portal)
+{
+	struct many m = { 0 };
+
+	cr_expect(eq(int, run_on(2, hold_portal, &m), 0));
+	for (int i = 0; i < THREADS; i++) {
+		void *failed;
+		pthread_join(m.threads[i], &failed);
+		cr_expect(eq(ptr, failed, NULL));
+	}
+	cr_expect(eq(u32, m.calls, THREADS * CALLS));
+}
+
+/* A call that is under way while the portal is closed. */
+struct under_way {
+	struct weft_portal portal;
+	struct weft_future future;
+	uint32_t opened, begun, may_close, rc_set;
+	int how, slept, closed;
+};
+
+static int sleep_long(void *arg)
+{
+	struct under_way *u = arg;
+
+	store_release(&u->begun, 1);
+	u->slept = u->how ? weft_sleep_forever() : 0;
+	return u->slept;
+}
+
+static int portal_task(void *arg)
+{
+	struct under_way *u = arg;
+
+	weft_portal_open(&u->portal);
+	store_release(&u->opened, 1);
+	while (!load_acquire(&u->may_close))
+		weft_yield();
+	u->closed = weft_portal_close(&u->portal, u->how);
+	return 0;
+}
+
+Test(interop, IN07_closing_with_an_error_cancels_what_is_under_way_and_waits_for_it)
+{
+	struct under_way u = { .how = WEFT_EIO };
+	struct weft_runtime *rt;
+	struct runner runner;
+	int rc = 1;
+
+	cr_assert(eq(int, weft_runtime_create(&rt, .workers = 1), 0));
+	runner_start(&runner, rt, portal_task, &u);
+	until(&u.opened, 1);
+	cr_assert(eq(int, weft_from_thread_nowait(&u.portal, sleep_long, &u, &u.future), 0));
+	until(&u.begun, 1);
+	store_release(&u.may_close, 1);
+	cr_expect(eq(int, runner_join(&runner), 0));
+	cr_expect(eq(int, u.closed, WEFT_EIO));
+	cr_expect(eq(int, u.slept, WEFT_ECANCELED));
+	cr_expect(eq(int, weft_future_wait(&u.future, &rc), 0));
+	cr_expect(eq(int, rc, WEFT_ECANCELED));
+	weft_runtime_destroy(rt);
+}
+
+static int checks(void *arg)
+{
+	(void)arg;
+	return weft_check();
+}
+
+Test(interop, IN06_a_future_is_cancelled_at_any_time)
+{
+	struct under_way u = { .how = 1 };
+	struct weft_future later;
+	struct weft_runtime *rt;
+	struct runner runner;
+	int rc = 1, rc_later = 1;
+
+	cr_assert(eq(int, weft_runtime_create(&rt, .workers = 1), 0));
+	runner_start(&runner, rt, portal_task, &u);
+	until(&u.opened, 1);
+	/* While it runs. */
+	weft_from_thread_nowait(&u.portal, sleep_long, &u, &u.future);
+	until(&u.begun, 1);
+	cr_expect(weft_future_cancel(&u.future));
+	cr_expect(not(weft_future_cancel(&u.future)), "once");
+	cr_expect(eq(int, weft_future_wait(&u.future, &rc), 0));
+	cr_expect(eq(int, rc, WEFT_ECANCELED));
+	/* Perhaps before it starts: it starts, and sees it or is done. */
+	weft_from_thread_nowait(&u.portal, checks, NULL, &later);
+	bool cancelled = weft_future_cancel(&later);
+	cr_expect(eq(int, weft_future_wait(&later, &rc_later), 0));
+	cr_expect(cancelled || rc_later == 0);
+	cr_expect(weft_future_is_done(&later));
+	u.how = 0;
+	store_release(&u.may_close, 1);
+	cr_expect(eq(int, runner_join(&runner), 0));
+	cr_expect(not(weft_future_cancel(&later)), "after the portal was closed");
+	weft_runtime_destroy(rt);
+}
+
+/* --- bindings ------------------------------------------------------------------ */
+
+static const struct weft_key key = { "key", NULL };
+
+struct seen {
+	int in_call, in_back, changed, next;
+};
+
+static int value(void)
+{
+	int *v = weft_local(&key);
+	return v ? *v : 0;
+}
+
+static int look_back(void *arg)
+{
+	((struct seen *)arg)->in_back = value();
+	return 0;
+}
+
+static int look_changed(void *arg)
+{
+	((struct seen *)arg)->changed = value();
+	return 0;
+}
+
+static int look_in_call(void *arg)
+{
+	static int two = 2;
+	struct seen *s = arg;
+
+	s->in_call = value();
+	weft_from_thread(NULL, look_back, s);
+	return weft_with_local(&key, &two, look_changed, s);
+}
+
+static int look_next(void *arg)
+{
+	((struct seen *)arg)->next = value();
+	return 0;
+}
+
+static int bound(void *arg)
+{
+	return weft_to_thread(look_in_call, arg);
+}
+
+static int binds(void *arg)
+{
+	static int one = 1;
+	int rc = weft_with_local(&key, &one, bound, arg);
+
+	return rc ? rc : weft_to_thread(look_next, arg);
+}
+
+Test(interop, TH12_bindings_travel_and_are_not_left_behind)
+{
+	struct seen s = { 0 };
+
+	cr_expect(eq(int, run_on(1, binds, &s), 0));
+	cr_expect(eq(int, s.in_call, 1));
+	cr_expect(eq(int, s.in_back, 1));
+	cr_expect(eq(int, s.changed, 2));
+	cr_expect(eq(int, s.next, 0));
+}
+
+/* --- adapters -------------------------------------------------------------------- */
+
+static int is_on_a_worker(void *arg)
+{
+	*(int *)arg = weft_worker_index() >= 0;
+	return 0;
+}
+
+static int adapt(void *arg)
+{
+	int *on_worker = arg;
+	struct weft_adapter a, b;
+	struct weft_call calls[2] = {
+		weft_async_adapter(&a, is_on_a_worker, &on_worker[0]),
+		weft_sync_adapter(&b, is_on_a_worker, &on_worker[1]),
+	};
+
+	return weft_all(calls, 2);
+}
+
+Test(interop, adapters_make_call_objects_of_the_other_kind)
+{
+	int on_worker[2] = { -1, -1 };
+
+	cr_expect(eq(int, run_on(1, adapt, on_worker), 0));
+	cr_expect(eq(int, on_worker[0], 0));
+	cr_expect(eq(int, on_worker[1], 1));
+}
