@@ -23,7 +23,7 @@ struct weft__async {
 	struct weft__quiet quiet;
 	struct weft__watchman watchman;
 	struct weft_thread_pool pool; /* for blocking calls that name none */
-	uint64_t retries; /* calls of weft_retry: each has its own random numbers */
+	uint64_t retries;	      /* calls of weft_retry: each has its own random numbers */
 };
 
 #endif

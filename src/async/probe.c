@@ -29,8 +29,8 @@
 
 #include "async/scope.h"
 #include "async/task.h"
-#include "async/tree.h"
 #include "runtime/runtime.h"
+#include "runtime/sanitize.h"
 #include "runtime/worker.h"
 
 enum { IDLE, ASKED, ANSWERING, ANSWERED };
@@ -47,9 +47,9 @@ static struct {
 
 static struct sigaction previous;
 
-/* --- on the thread that was asked ---------------------------------------- */
+/* --- on the thread that was asked: what it looks at is its own ------------- */
 
-static void copy_name(char *to, const char *name)
+WEFT__OF_THREAD static void copy_name(char *to, const char *name)
 {
 	int i = 0;
 
@@ -58,21 +58,52 @@ static void copy_name(char *to, const char *name)
 	to[i] = '\0';
 }
 
-static const struct weft__node *group_above(const struct weft__node *n)
+WEFT__OF_THREAD static const struct weft__node *group_above(const struct weft__node *n)
 {
 	while (n && !(load_relaxed(&n->flags) & WEFT__NODE_GROUP))
 		n = n->parent;
 	return n;
 }
 
-static bool is_below(const struct weft__node *n, const struct weft__node *top)
+WEFT__OF_THREAD static bool is_below(const struct weft__node *n, const struct weft__node *top)
 {
 	while (n && n != top)
 		n = n->parent;
 	return n != NULL;
 }
 
-static void describe(struct weft__strand *s, const struct weft__node *node, struct weft__probe *p)
+WEFT__OF_THREAD static int reason_at(const struct weft__node *n)
+{
+	unsigned flags = load_relaxed(&n->flags);
+
+	if (!n->parent)
+		return WEFT_REASON_SHUTDOWN;
+	if (flags & WEFT__NODE_DEADLOCK)
+		return WEFT_REASON_DEADLOCK;
+	return flags & WEFT__NODE_SCOPE
+		       ? (int)WEFT__CONTAINER(n, struct weft__scope, node)->reason.kind
+		       : WEFT_REASON_EXPLICIT;
+}
+
+/* As weft__cancel_source, which is not made for handlers. */
+WEFT__OF_THREAD static bool sees_cancel(const struct weft__node *n, int *reason)
+{
+	bool sees = false;
+
+	for (; n; n = n->parent) {
+		unsigned flags = load_acquire(&n->flags);
+		if (flags & WEFT__NODE_CANCELLED) {
+			sees = true;
+			*reason = reason_at(n);
+		}
+		if (flags & WEFT__NODE_SHIELD)
+			break;
+	}
+	return sees;
+}
+
+WEFT__OF_THREAD static void describe(struct weft__strand *s, const struct weft__node *node,
+				     struct weft__probe *p)
 {
 	const struct weft__node *in = load_relaxed(&s->in.node);
 	const struct weft__node *group = group_above(s->node.parent);
@@ -80,13 +111,13 @@ static void describe(struct weft__strand *s, const struct weft__node *node, stru
 
 	p->strand = s;
 	p->inside = is_below(in, node);
-	p->cancelled = weft__cancel_visible(in) & WEFT__NODE_CANCELLED;
-	p->reason = p->cancelled ? (int)weft__reason_seen(in).kind : WEFT_REASON_NONE;
+	p->reason = WEFT_REASON_NONE;
+	p->cancelled = sees_cancel(in, &p->reason);
 	copy_name(p->task, s->in.task ? s->in.task->name : "root");
 	copy_name(p->group, name);
 }
 
-static void answer(struct weft__worker *w)
+WEFT__OF_THREAD static void answer(struct weft__worker *w)
 {
 	struct weft__probe *p = question.answer;
 	struct weft__fiber *fiber = weft__worker_fiber(w);
@@ -100,7 +131,7 @@ static void answer(struct weft__worker *w)
 	p->frame_count = backtrace(p->frames, WEFT__PROBE_FRAMES);
 }
 
-static void pass_on(int sig, siginfo_t *info, void *context)
+WEFT__OF_THREAD static void pass_on(int sig, siginfo_t *info, void *context)
 {
 	if (previous.sa_flags & SA_SIGINFO)
 		previous.sa_sigaction(sig, info, context);
@@ -109,14 +140,16 @@ static void pass_on(int sig, siginfo_t *info, void *context)
 }
 
 /* errno is the interrupted code's. */
-static void on_signal(int sig, siginfo_t *info, void *context)
+WEFT__OF_THREAD static void on_signal(int sig, siginfo_t *info, void *context)
 {
 	struct weft__worker *w = weft__worker_self();
 	int saved = errno;
 
 	if (w && load_acquire(&question.state) == ASKED && question.of == w &&
 	    cas_seqcst(&question.state, ASKED, ANSWERING)) { /* O1 */
+		weft__tsan_acquire(&question);
 		answer(w);
+		weft__tsan_release(&question);
 		store_release(&question.state, ANSWERED); /* O2 */
 	} else {
 		pass_on(sig, info, context);
@@ -149,6 +182,7 @@ static bool await(void)
 			return false;
 		nanosleep(&moment, NULL);
 	}
+	weft__tsan_acquire(&question);
 	store_relaxed(&question.state, IDLE);
 	return true;
 }
@@ -162,6 +196,7 @@ bool weft__probe(struct weft__worker *w, const struct weft__node *node, struct w
 	question.of = w;
 	question.node = node;
 	question.answer = p;
+	weft__tsan_release(&question);
 	store_release(&question.state, ASKED); /* O1 */
 	pthread_kill(w->thread, SIGURG);
 	bool answered = await();

@@ -91,8 +91,8 @@ static bool has_timers(struct weft_runtime *rt)
 /* With the lock held: nothing will ever run. */
 static bool is_deadlock(struct weft_runtime *rt)
 {
-	return weft__config_on_deadlock(rt) > WEFT_DEADLOCK_IGNORE && load_acquire(&rt->roots_running) != 0 &&
-	       !has_timers(rt);
+	return weft__config_on_deadlock(rt) > WEFT_DEADLOCK_IGNORE &&
+	       load_acquire(&rt->roots_running) != 0 && !has_timers(rt);
 }
 
 static bool fail(struct weft__node *n)
@@ -100,8 +100,8 @@ static bool fail(struct weft__node *n)
 	weft__spin_lock(&n->lock);
 	bool fresh = !(n->flags & (WEFT__NODE_CANCELLED | WEFT__NODE_CURSOR));
 	if (fresh)
-		store_release(&n->flags, (uint8_t)(n->flags | WEFT__NODE_CANCELLED |
-						   WEFT__NODE_DEADLOCK));
+		store_release(&n->flags,
+			      (uint8_t)(n->flags | WEFT__NODE_CANCELLED | WEFT__NODE_DEADLOCK));
 	weft__spin_unlock(&n->lock);
 	return fresh;
 }
@@ -113,8 +113,7 @@ static void fail_roots(struct weft_runtime *rt)
 	struct weft__node *root = &rt->root;
 
 	weft__spin_lock(&root->lock);
-	weft__list_for_each(link, &root->children)
-	{
+	weft__list_for_each (link, &root->children) {
 		struct weft__node *n = WEFT__CONTAINER(link, struct weft__node, link);
 		if (fail(n))
 			weft__walk_queue(rt, n);

@@ -48,7 +48,7 @@ struct line {
 	unsigned flags; /* enum weft__node_flags */
 	enum weft_reason_kind reason;
 	int64_t deadline;
-	size_t children; /* of a group, that have not ended */
+	size_t children;		    /* of a group, that have not ended */
 	const struct weft__node *node, *at; /* its own; of a strand: the one it is in */
 	const struct weft__strand *strand;
 	const char *what; /* it waits for this; NULL: it runs */
@@ -63,10 +63,14 @@ struct weft__snapshot {
 };
 
 static const char *const reasons[] = {
-	[WEFT_REASON_NONE] = "",	     [WEFT_REASON_EXPLICIT] = "explicitly",
-	[WEFT_REASON_DEADLINE] = "deadline", [WEFT_REASON_SIBLING] = "a sibling failed",
-	[WEFT_REASON_PARENT] = "from above", [WEFT_REASON_RACE] = "race lost",
-	[WEFT_REASON_SHUTDOWN] = "shutdown", [WEFT_REASON_DEADLOCK] = "deadlock",
+	[WEFT_REASON_NONE] = "",
+	[WEFT_REASON_EXPLICIT] = "explicitly",
+	[WEFT_REASON_DEADLINE] = "deadline",
+	[WEFT_REASON_SIBLING] = "a sibling failed",
+	[WEFT_REASON_PARENT] = "from above",
+	[WEFT_REASON_RACE] = "race lost",
+	[WEFT_REASON_SHUTDOWN] = "shutdown",
+	[WEFT_REASON_DEADLOCK] = "deadlock",
 };
 
 /* --- looking ----------------------------------------------------------------- */
@@ -133,7 +137,7 @@ static struct weft__node *child_at(struct weft__node *n, struct weft__list *at)
 {
 	for (; at != &n->children; at = at->next) {
 		struct weft__node *c = WEFT__CONTAINER(at, struct weft__node, link);
-		if (!(c->flags & WEFT__NODE_CURSOR))
+		if (!(load_relaxed(&c->flags) & WEFT__NODE_CURSOR))
 			return c;
 	}
 	return NULL;
@@ -421,7 +425,8 @@ void weft__report_stuck(struct weft_runtime *rt)
 	weft__snapshot_free(snap);
 }
 
-static void dump(struct weft_runtime *rt, struct weft__snapshot *snap, struct unseen *n, int64_t *now)
+static void dump(struct weft_runtime *rt, struct weft__snapshot *snap, struct unseen *n,
+		 int64_t *now)
 {
 	look(snap, &rt->root);
 	*n = count_unseen(rt, snap);

@@ -331,7 +331,6 @@ void weft__scope_exit(struct weft__scope *s)
 		weft__spin_unlock(&s->timing);
 	}
 	weft__timer_disarm(&s->timer);
-	weft__timer_disarm(&s->stall);
 	if (s->token)
 		weft__token_end(s->token - 1);
 	while (!is_alone(s)) /* I3 */
@@ -487,18 +486,12 @@ struct weft_reason weft_scope_reason(const struct weft_scope *scope)
 	return reason;
 }
 
-struct weft_reason weft__reason_seen(const struct weft__node *n)
-{
-	struct weft__node *source = weft__cancel_source(n);
-
-	return source ? reason_at(source) : (struct weft_reason){ 0 };
-}
-
 struct weft_reason weft_cancel_reason(void)
 {
 	struct weft__strand *strand = weft__strand_self();
+	struct weft__node *source = strand ? weft__cancel_source(strand->in.node) : NULL;
 
-	return strand ? weft__reason_seen(strand->in.node) : (struct weft_reason){ 0 };
+	return source ? reason_at(source) : (struct weft_reason){ 0 };
 }
 
 int64_t weft_scope_deadline(const struct weft_scope *scope)

@@ -27,8 +27,8 @@ struct weft__scope {
 	uint8_t firing;		  /* the timer has fired and is not done with the scope */
 	struct weft__spin timing; /* who arms the timer; taken before the lock of a heap */
 	int64_t deadline, grace;
-	struct weft__timer timer; /* of the deadline, then of the grace period */
-	struct weft__timer stall; /* after the cancel: watch.h */
+	struct weft__timer timer;  /* of the deadline, then of the grace period */
+	struct weft__timer stall;  /* after the cancel: watch.h */
 	struct weft_reason reason; /* written once, under node.lock */
 	const char *name;
 	uint32_t token; /* slot + 1; 0: nobody asked for one */
@@ -79,9 +79,6 @@ static inline void weft__scope_unpin(struct weft__scope *s)
 
 /* A cancel of everything at this node, which has no reason of its own. */
 void weft__node_cancel(struct weft_runtime *rt, struct weft__node *n);
-
-/* The reason of the cancel that is visible from a node, one at least. */
-struct weft_reason weft__reason_seen(const struct weft__node *n);
 
 /* The caller is the scope's strand, and the scope its innermost. */
 int weft__scope_mine(const struct weft__scope *s, const struct weft__strand *strand);

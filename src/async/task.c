@@ -149,7 +149,7 @@ struct weft__node *weft__task_lock(struct weft_runtime *rt, struct weft_task tas
 
 	if (!t)
 		return NULL;
-	if (!has_ended((enum weft_task_state)t->state))
+	if (!has_ended((enum weft_task_state)load_acquire(&t->state)))
 		return &t->strand.node;
 	unlock_task(rt, t);
 	return NULL;
@@ -225,7 +225,7 @@ bool weft_task_cancel(struct weft_task task)
 
 	if (t) {
 		struct weft__node *n = &t->strand.node;
-		fresh = !has_ended((enum weft_task_state)t->state) &&
+		fresh = !has_ended((enum weft_task_state)load_acquire(&t->state)) &&
 			weft__node_mark(n, WEFT__NODE_CANCELLED);
 		if (fresh)
 			weft__walk_queue(where.rt, n);
@@ -243,7 +243,7 @@ bool weft__task_watch(struct weft__watcher *me)
 {
 	struct weft_runtime *rt = me->strand->runtime;
 	struct weft__task *t = lock_task(rt, me->task);
-	bool waits = t && !has_ended((enum weft_task_state)t->state);
+	bool waits = t && !has_ended((enum weft_task_state)load_acquire(&t->state));
 
 	me->ticket = weft__wait_ticket(me->strand);
 	me->on = t;

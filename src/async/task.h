@@ -92,8 +92,9 @@ static inline struct weft__group *weft__task_group(const struct weft__task *t)
 {
 	struct weft__node *parent = t->strand.node.parent;
 
-	return load_relaxed(&parent->flags) & WEFT__NODE_GROUP ? (struct weft__group *)(void *)parent
-							       : NULL;
+	return load_relaxed(&parent->flags) & WEFT__NODE_GROUP
+		       ? (struct weft__group *)(void *)parent
+		       : NULL;
 }
 
 static inline const char *weft__task_name(const struct weft__task *t)

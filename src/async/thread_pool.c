@@ -57,7 +57,7 @@
 
 enum {
 	SPIN_US = 50,
-	LOOK_US = 50,  /* of the manager */
+	LOOK_US = 50,	/* of the manager */
 	CALL_MOST = 64, /* threads that it adds at once */
 };
 

@@ -40,11 +40,11 @@ struct weft_thread_pool {
 	unsigned most;
 	unsigned running; /* jobs */
 	bool closed;
-	bool stop; /* closed, and what runs is asked to end */
+	bool stop;		   /* closed, and what runs is asked to end */
 	struct weft__list closers; /* tasks that wait for the end */
 	int64_t idle_ns;
 	char name[10];
-	bool ended; /* closed, and the last thread has gone */
+	bool ended;		/* closed, and the last thread has gone */
 	bool managed, managing; /* the manager exists; it is awake */
 	uint64_t taken;		/* jobs, ever */
 	uint32_t pressed;	/* futex: wakes the manager */

@@ -104,8 +104,10 @@ static bool is_news(struct weft__watchman *w, const void *strand)
 static void tell_waits(const struct weft__waits *waits, void *arg)
 {
 	struct weft_runtime *rt = arg;
-	struct weft_stall stall = { .task = waits->task, .group = waits->group,
-				    .reason = waits->reason, .wait = waits->what };
+	struct weft_stall stall = { .task = waits->task,
+				    .group = waits->group,
+				    .reason = waits->reason,
+				    .wait = waits->what };
 
 	if (is_news(&rt->async->watchman, waits->strand))
 		tell(rt, &stall);
@@ -127,7 +129,8 @@ static void tell_running(struct weft_runtime *rt, unsigned index, const struct w
 		return;
 	struct weft_stall stall = { .task = p.task[0] ? p.task : NULL,
 				    .group = p.group[0] ? p.group : NULL,
-				    .reason = p.reason, .frames = p.frames,
+				    .reason = p.reason,
+				    .frames = p.frames,
 				    .frame_count = p.frame_count };
 	tell(rt, &stall);
 }

@@ -49,7 +49,7 @@ struct weft__watchman {
 	struct weft__watched tasks[WEFT__WATCHED_TASKS];
 	struct weft__timer shutdown; /* of the whole runtime */
 	struct weft_runtime *rt;
-	struct weft__spin lock; /* of `recent` */
+	struct weft__spin lock;		  /* of `recent` */
 	const void *recent[WEFT__RECENT]; /* strands that were named last */
 	unsigned next_recent;
 	struct weft__gaze *gazes; /* one a worker; the event thread's */

@@ -159,9 +159,9 @@ void weft_request_shutdown(void)
 }
 
 /* 0 keeps what is set. */
-#define KEEP_OR_SET(field)                                    \
-	do {                                                  \
-		if (from->field)                              \
+#define KEEP_OR_SET(field)                                      \
+	do {                                                    \
+		if (from->field)                                \
 			store_relaxed(&to->field, from->field); \
 	} while (0)
 

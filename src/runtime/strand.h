@@ -52,12 +52,12 @@ struct weft__node {
 
 enum weft__node_flags {
 	WEFT__NODE_CANCELLED = 1,
-	WEFT__NODE_SOFT = 2,	/* cancelled with grace: only asked for yet */
-	WEFT__NODE_SHIELD = 4,	/* what is above does not reach what is below */
-	WEFT__NODE_SCOPE = 8,	/* the node of a struct weft_scope, not of a strand */
-	WEFT__NODE_CURSOR = 16, /* no node: a walker's place in a list of children */
-	WEFT__NODE_GROUP = 32,	/* a scope that is that of a group */
-	WEFT__NODE_DAEMON = 64, /* a strand that ends with its group's others */
+	WEFT__NODE_SOFT = 2,	   /* cancelled with grace: only asked for yet */
+	WEFT__NODE_SHIELD = 4,	   /* what is above does not reach what is below */
+	WEFT__NODE_SCOPE = 8,	   /* the node of a struct weft_scope, not of a strand */
+	WEFT__NODE_CURSOR = 16,	   /* no node: a walker's place in a list of children */
+	WEFT__NODE_GROUP = 32,	   /* a scope that is that of a group */
+	WEFT__NODE_DAEMON = 64,	   /* a strand that ends with its group's others */
 	WEFT__NODE_DEADLOCK = 128, /* cancelled because nothing could go on */
 };
 
@@ -74,7 +74,7 @@ struct weft__strand {
 	struct weft__fiber *fiber;    /* where it is parked */
 	struct weft_runtime *runtime; /* NULL: a plain thread */
 	struct weft__ambient in;
-	uint64_t seen; /* weft__cancel_epoch when it was last found not cancelled */
+	uint64_t seen;		 /* weft__cancel_epoch when it was last found not cancelled */
 	struct weft__held *held; /* locks it owns, newest first; its own alone */
 };
 

@@ -171,7 +171,8 @@ static void shuffle(struct weft__worker *w)
 
 	if (n < 2)
 		return;
-	for (uint64_t skip = weft__rng_below(&w->rng, n < DRAW_FROM ? n : DRAW_FROM); skip > 0; skip--) {
+	for (uint64_t skip = weft__rng_below(&w->rng, n < DRAW_FROM ? n : DRAW_FROM); skip > 0;
+	     skip--) {
 		struct weft__job *job = weft__fifo_take(&w->ready);
 		if (job)
 			enqueue(w, job);
@@ -309,11 +310,11 @@ void weft_yield(void)
 	if (!job && weft__deque_size(&w->deque) == 0 && weft__fifo_is_empty(&w->ready) &&
 	    weft__inject_is_empty(&w->runtime->inject))
 		return;
-	w->handoff = job;
+	store_relaxed(&w->handoff, job);
 	if (weft__suspend(back_of_the_queue, NULL) == 0 || !job)
 		return;
 	/* Without a stack nobody else runs. */
-	w->handoff = NULL;
+	store_relaxed(&w->handoff, (struct weft__job *)NULL);
 	weft__inject_push(&w->runtime->inject, job);
 }
 
@@ -327,10 +328,10 @@ static struct weft__job *next_fairly(struct weft__worker *w)
 
 static struct weft__job *next_own(struct weft__worker *w)
 {
-	struct weft__job *job = w->handoff;
+	struct weft__job *job = load_relaxed(&w->handoff);
 
 	if (job) {
-		w->handoff = NULL;
+		store_relaxed(&w->handoff, (struct weft__job *)NULL);
 		return job;
 	}
 	if (weft__count(&w->tick) % FAIR_EVERY == 0)
@@ -368,7 +369,7 @@ static struct weft__job *next(struct weft__worker *w)
 	/* Its own queues again after a sleep: the hook of that may have filled them. */
 	while (!(job = next_own(w))) {
 		/* How long it looks depends on the time, the turns after that do not. */
-		store_relaxed(&w->tick, (w->tick / FAIR_EVERY + 1) * FAIR_EVERY);
+		store_relaxed(&w->tick, (load_relaxed(&w->tick) / FAIR_EVERY + 1) * FAIR_EVERY);
 		if ((job = search(w)))
 			break;
 		if (load_acquire(&w->runtime->stop))

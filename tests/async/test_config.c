@@ -69,8 +69,11 @@ Test(config, CF_1_before_the_start_sets_all_and_0_keeps)
 		     weft_configure(.workers = 3, .default_timeout = WEFT_SEC(7),
 				    .shield_limit = WEFT_SEC(8), .default_pool_size = 9),
 		     0));
-	cr_assert(eq(int, weft_configure(.default_thread_workers = 10, .default_process_workers = 11), 0));
-	cr_assert(eq(int, weft_configure(.stall_warn = WEFT_SEC(12), .block_warn = WEFT_SEC(13)), 0));
+	cr_assert(eq(int,
+		     weft_configure(.default_thread_workers = 10, .default_process_workers = 11),
+		     0));
+	cr_assert(
+		eq(int, weft_configure(.stall_warn = WEFT_SEC(12), .block_warn = WEFT_SEC(13)), 0));
 	struct found f = found();
 
 	cr_expect(eq(uint, f.workers, 3));
@@ -87,7 +90,9 @@ Test(config, CF01_of_a_running_runtime_holds_at_once)
 {
 	cr_assert(eq(int, weft_configure(.workers = 2), 0));
 	found();
-	cr_assert(eq(int, weft_configure(.default_pool_size = 3, .workers = 5, .stall_warn = WEFT_NEVER), 0));
+	cr_assert(eq(int,
+		     weft_configure(.default_pool_size = 3, .workers = 5, .stall_warn = WEFT_NEVER),
+		     0));
 	struct found f = found();
 
 	cr_expect(eq(sz, f.pool, 3));
@@ -103,13 +108,15 @@ Test(config, CF01_an_invalid_value_is_einval_and_changes_nothing)
 {
 	cr_assert(eq(int, weft_configure(.workers = 2, .default_pool_size = 3), 0));
 	found();
-	cr_expect(eq(int, weft_configure(.default_pool_size = 4, .default_timeout = -1), WEFT_EINVAL));
+	cr_expect(eq(int, weft_configure(.default_pool_size = 4, .default_timeout = -1),
+		     WEFT_EINVAL));
 	cr_expect(eq(int, weft_configure(.default_pool_size = 4, .shield_limit = -1), WEFT_EINVAL));
 	cr_expect(eq(int, weft_configure(.default_pool_size = 4, .stall_warn = -1), WEFT_EINVAL));
 	cr_expect(eq(int, weft_configure(.default_pool_size = 4, .block_warn = -1), WEFT_EINVAL));
 	cr_expect(eq(int, weft_configure(.default_pool_size = 4, .clock = 3), WEFT_EINVAL));
 	cr_expect(eq(int, weft_configure(.default_pool_size = 4, .on_deadlock = 4), WEFT_EINVAL));
-	cr_expect(eq(int, weft_configure(.default_pool_size = 4, .default_thread_workers = 1u << 20),
+	cr_expect(eq(int,
+		     weft_configure(.default_pool_size = 4, .default_thread_workers = 1u << 20),
 		     WEFT_EINVAL));
 	cr_expect(eq(int, weft_configure(.default_pool_size = 4, .default_process_workers = 5000),
 		     WEFT_EINVAL));
@@ -179,7 +186,9 @@ Test(config, CF02_never_is_no_default_timeout)
 {
 	int64_t left = 0;
 
-	cr_assert(eq(int, weft_configure(.default_timeout = WEFT_MS(100), .clock = WEFT_CLOCK_VIRTUAL), 0));
+	cr_assert(eq(int,
+		     weft_configure(.default_timeout = WEFT_MS(100), .clock = WEFT_CLOCK_VIRTUAL),
+		     0));
 	cr_assert(eq(int, weft_configure(.default_timeout = WEFT_NEVER), 0));
 	cr_expect(eq(int, weft_run_sync(is_in_time, &left), 5));
 	cr_expect(gt(i64, left, WEFT_SEC(1000000)));
@@ -195,7 +204,9 @@ Test(config, CF02_a_run_inside_of_a_task_has_the_time_of_that)
 {
 	int64_t left = 0;
 
-	cr_assert(eq(int, weft_configure(.default_timeout = WEFT_SEC(9), .clock = WEFT_CLOCK_VIRTUAL), 0));
+	cr_assert(eq(int,
+		     weft_configure(.default_timeout = WEFT_SEC(9), .clock = WEFT_CLOCK_VIRTUAL),
+		     0));
 	cr_expect(eq(int, weft_run_sync(run_inside, &left), 5));
 	cr_expect(eq(i64, left, WEFT_SEC(9)));
 }

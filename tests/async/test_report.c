@@ -271,6 +271,47 @@ Test(report, SY_10_a_deadlock_names_who_holds_what_and_the_circle)
 	cr_expect(has(said, "weft: alice waits for bob waits for alice\n"), "%s", said);
 }
 
+static struct weft_lock locks[2];
+
+static int take_both(void *arg)
+{
+	int first = (int)(intptr_t)arg;
+	int rc = weft_lock_acquire(&locks[first]);
+
+	if (rc != 0)
+		return rc;
+	weft_yield();
+	rc = weft_lock_acquire(&locks[!first]);
+	if (rc == 0)
+		weft_lock_release(&locks[!first]);
+	weft_lock_release(&locks[first]);
+	return rc;
+}
+
+static int lock_across(void *arg)
+{
+	struct weft_group g;
+	int rc = weft_group_open(&g);
+
+	(void)arg;
+	weft_spawn(&g, take_both, (void *)0, .name = "alice");
+	weft_spawn(&g, take_both, (void *)1, .name = "bob");
+	return weft_group_close(&g, rc);
+}
+
+static void child_locks(void)
+{
+	CHILD_CHECK(run_virtual(lock_across, NULL) == WEFT_EDEADLK);
+}
+
+Test(report, SY_10_two_locks_taken_in_two_orders_are_a_circle)
+{
+	char said[CHILD_SAYS];
+
+	cr_expect(eq(int, child_says(child_locks, said), 0), "%s", said);
+	cr_expect(has(said, "weft: alice waits for bob waits for alice\n"), "%s", said);
+}
+
 /* --- tasks that ignore their cancel ---------------------------------------------- */
 
 static uint32_t stalls;

@@ -58,10 +58,10 @@ static struct trace run_with(uint64_t seed)
 	struct weft_runtime *rt;
 	struct trace t = { 0 };
 
-	cr_assert(eq(int,
-		     weft_runtime_create(&rt, .workers = 1, .clock = WEFT_CLOCK_VIRTUAL,
-					 .seed = seed),
-		     0));
+	cr_assert(eq(
+		int,
+		weft_runtime_create(&rt, .workers = 1, .clock = WEFT_CLOCK_VIRTUAL, .seed = seed),
+		0));
 	cr_expect(eq(int, weft_runtime_run(rt, spawn_all, &t), 0));
 	weft_runtime_destroy(rt);
 	cr_expect(eq(int, t.length, STEPS));
