@@ -20,7 +20,7 @@
  *	word   [ ticket 48 | code 8 | . . . SOFT ABORTABLE | state 2 ]
  *
  *	RUNNING --begin--> WAITING --park--> PARKED      (the strand itself)
- *	   ^                  |                |
+ *	   ^ '--------park_locked------------^ |
  *	   '------claim-------'-----claim------'         (whoever wins)
  *
  *   threads    begin, park: the strand.  claim, resume: any.
@@ -75,6 +75,20 @@ unsigned weft__wait_park(struct weft__strand *s, const char *what, const void *o
 
 /* For those who cannot go on after WEFT__NO_STACK: lets something else happen. */
 void weft__wait_without_stack(void);
+
+/*
+ * Begins and parks in one step, for who holds the lock under which it will be claimed
+ * and has put {strand, weft__wait_next(s)} there already.  The lock is released once
+ * it has parked, so the waker always finds it parked, and one atomic step is saved.
+ * WEFT__CANCELLED also when it was cancelled before.  Abortable.
+ */
+static inline uint64_t weft__wait_next(const struct weft__strand *s)
+{
+	return weft__wait_ticket(s) + 1;
+}
+
+unsigned weft__wait_park_locked(struct weft__strand *s, struct weft__spin *lock, const char *what,
+				const void *on);
 
 enum weft__claim weft__claim(struct weft__strand *s, uint64_t ticket, unsigned code);
 
