@@ -68,6 +68,12 @@ __attribute__((noinline)) WEFT__OF_THREAD struct weft__strand *weft__strand_self
 	return w ? w->current->strand : NULL;
 }
 
+__attribute__((noinline)) WEFT__OF_THREAD struct weft__here weft__here(void)
+{
+	struct weft__worker *w = self;
+	return (struct weft__here){ w ? w->current->strand : NULL, w };
+}
+
 __attribute__((noinline)) const void *weft__thread_id(void)
 {
 	return &weft_hungry_byte;
