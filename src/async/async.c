@@ -7,6 +7,7 @@
 #include <weft/error.h>
 
 #include "async/config.h"
+#include "async/guard.h"
 #include "async/interop.h"
 #include "async/offload.h"
 #include "async/scope.h"
@@ -24,6 +25,7 @@ static int start(struct weft_runtime *rt)
 		goto no_clock;
 	if (weft__records_init(&a->records, workers) != 0)
 		goto no_records;
+	weft__guard_prepare();
 	weft__events_init(&a->events);
 	weft__poller_init(&a->poller);
 	weft__walker_init(&a->walker);

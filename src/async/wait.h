@@ -113,14 +113,18 @@ enum { WEFT__BUDGET = 128 }; /* points in a row (CO-5) */
 
 int weft__point_slowly(struct weft__strand *s);
 
+/* Counts a point; true when it is to look for a cancel, or to give way. */
+static inline bool weft__is_due(struct weft__strand *s)
+{
+	return ++s->node.budget >= WEFT__BUDGET ||
+	       load_relaxed(&weft__cancel_epoch) != s->seen;
+}
+
 /* Every call that may suspend begins with this: WEFT_ECANCELED, or 0 after giving
  * way if the strand has passed many such points in a row (CO-3, CO-5). */
 static inline int weft__point(struct weft__strand *s)
 {
-	if (WEFT_LIKELY(++s->node.budget < WEFT__BUDGET &&
-			load_relaxed(&weft__cancel_epoch) == s->seen))
-		return 0;
-	return weft__point_slowly(s);
+	return WEFT_LIKELY(!weft__is_due(s)) ? 0 : weft__point_slowly(s);
 }
 
 /* A plain thread that waits like a strand.  It has no scope: nothing cancels it. */
