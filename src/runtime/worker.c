@@ -180,6 +180,14 @@ int weft__suspend(weft__after_fn *after, void *arg)
 	return 0;
 }
 
+/* The oldest of what the worker has ready.  A worker alone has nobody to race for it. */
+static struct weft__job *take_ready(struct weft__worker *w)
+{
+	if (w->runtime->worker_count == 1)
+		return weft__fifo_take_alone(&w->ready);
+	return weft__fifo_take(&w->ready);
+}
+
 bool weft__run_here(void)
 {
 	struct weft__worker *w = weft__worker_self();
@@ -189,7 +197,7 @@ bool weft__run_here(void)
 	struct weft__job *job = weft__inject_pop(&w->runtime->inject);
 
 	if (!job)
-		job = weft__fifo_take(&w->ready);
+		job = take_ready(w);
 	if (job && is_fiber(job)) {
 		weft__inject_push(&w->runtime->inject, job);
 		return false;
@@ -266,7 +274,7 @@ void weft_yield(void)
 
 	struct weft__job *job = NULL;
 	if (weft__count(&w->yields) % YIELDS_IN_ROW != 0)
-		job = weft__fifo_take(&w->ready);
+		job = take_ready(w);
 	if (job && is_fiber(job)) {
 		switch_to(w, fiber_of(job), back_of_the_queue, NULL);
 		return;
@@ -287,7 +295,7 @@ void weft_yield(void)
 static struct weft__job *next_fairly(struct weft__worker *w)
 {
 	struct weft__job *job = weft__inject_pop(&w->runtime->inject);
-	return job ? job : weft__fifo_take(&w->ready);
+	return job ? job : take_ready(w);
 }
 
 static struct weft__job *next_own(struct weft__worker *w)
@@ -300,10 +308,10 @@ static struct weft__job *next_own(struct weft__worker *w)
 	}
 	if (weft__count(&w->tick) % FAIR_EVERY == 0)
 		job = next_fairly(w);
-	if (!job)
+	if (!job && weft__deque_size(&w->deque) != 0)
 		job = weft__deque_pop(&w->deque);
 	if (!job)
-		job = weft__fifo_take(&w->ready);
+		job = take_ready(w);
 	return job;
 }
 
