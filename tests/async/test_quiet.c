@@ -5,7 +5,7 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 
-#include "support/virtual.h"
+#include "support/deeds.h"
 
 TestSuite(quiet, .timeout = 10);
 
