@@ -286,6 +286,16 @@ static void apply(struct weft__task *t, const struct weft_spawn_opts *o)
 	}
 }
 
+/* Under the lock, for weft_group_size: it is not to see one of the two without the
+ * other. */
+static void set_credit(struct weft__group *g, uint32_t credit)
+{
+	weft__spin_lock(&g->lock);
+	add_seqcst(&g->pending, (uint64_t)credit - g->credit);
+	store_relaxed(&g->credit, credit);
+	weft__spin_unlock(&g->lock);
+}
+
 /* One more child (I4). */
 static void count_in(struct weft__group *g, const struct weft__strand *s, uint64_t unit)
 {
@@ -293,22 +303,16 @@ static void count_in(struct weft__group *g, const struct weft__strand *s, uint64
 		add_seqcst(&g->pending, unit);
 		return;
 	}
-	if (WEFT_UNLIKELY(g->credit == 0)) {
-		add_seqcst(&g->pending, (uint64_t)CREDIT);
-		store_relaxed(&g->credit, (uint32_t)CREDIT);
-	}
+	if (WEFT_UNLIKELY(g->credit == 0))
+		set_credit(g, CREDIT);
 	store_relaxed(&g->credit, g->credit - 1);
 }
 
 static void give_back_credit(struct weft__group *g)
 {
-	uint32_t credit = g->credit;
-
 	g->started = 0;
-	if (credit == 0)
-		return;
-	store_relaxed(&g->credit, 0u);
-	add_seqcst(&g->pending, (uint64_t)0 - credit);
+	if (g->credit != 0)
+		set_credit(g, 0);
 }
 
 /* weft_group_next waits for this one too. */
@@ -775,12 +779,12 @@ int weft_group_next(struct weft_group *group, struct weft_task *task, int *rc)
 
 size_t weft_group_size(const struct weft_group *group)
 {
-	const struct weft__group *g = (const struct weft__group *)(const void *)group;
+	struct weft__group *g = (struct weft__group *)(uintptr_t)group;
+
+	weft__spin_lock(&g->lock);
 	uint64_t pending = load_relaxed(&g->pending) & ~WEFT__PENDING_WAITING;
-
-	/* Read at another time than `pending`, by whoever is not the owner. */
 	pending -= load_relaxed(&g->credit);
-
+	weft__spin_unlock(&g->lock);
 	return (size_t)((pending & WEFT__PENDING_NORMAL) + pending / WEFT__PENDING_DAEMON);
 }
 
