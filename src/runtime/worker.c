@@ -233,6 +233,14 @@ static int suspend_to_loop(struct weft__worker *w, weft__after_fn *after, void *
 	return 0;
 }
 
+/* The oldest of what the worker has ready.  A worker alone has nobody to race for it. */
+static struct weft__job *take_ready(struct weft__worker *w)
+{
+	if (w->runtime->worker_count == 1)
+		return weft__fifo_take_alone(&w->ready);
+	return weft__fifo_take(&w->ready);
+}
+
 bool weft__run_here(void)
 {
 	struct weft__worker *w = weft__worker_self();
@@ -374,7 +382,7 @@ static struct weft__job *next_own(struct weft__worker *w)
 	}
 	if (weft__count(&w->tick) % FAIR_EVERY == 0)
 		job = next_fairly(w);
-	if (!job)
+	if (!job && weft__deque_size(&w->deque) != 0)
 		job = weft__deque_pop(&w->deque);
 	if (!job)
 		job = take_ready(w);
