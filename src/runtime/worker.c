@@ -190,10 +190,16 @@ static struct weft__job *take_next(struct weft__worker *w)
 	return job;
 }
 
+/* The oldest of what the worker has ready.  A worker alone has nobody to race for it. */
 static struct weft__job *take_ready(struct weft__worker *w)
 {
 	struct weft__job *job = take_next(w);
-	return job ? job : weft__fifo_take(&w->ready);
+
+	if (job)
+		return job;
+	if (w->runtime->worker_count == 1)
+		return weft__fifo_take_alone(&w->ready);
+	return weft__fifo_take(&w->ready);
 }
 
 /* The fiber that the one that leaves has just made ready, most often; now and then
@@ -231,14 +237,6 @@ static int suspend_to_loop(struct weft__worker *w, weft__after_fn *after, void *
 		return WEFT_ENOMEM;
 	switch_to(w, next, after, arg);
 	return 0;
-}
-
-/* The oldest of what the worker has ready.  A worker alone has nobody to race for it. */
-static struct weft__job *take_ready(struct weft__worker *w)
-{
-	if (w->runtime->worker_count == 1)
-		return weft__fifo_take_alone(&w->ready);
-	return weft__fifo_take(&w->ready);
 }
 
 bool weft__run_here(void)
