@@ -159,7 +159,7 @@ WEFT_API size_t weft_sem_waiters(struct weft_sem *s);
  * It remembers its borrowers: up to 4 at a time, waiting ones included, in itself, and
  * in memory it allocates when there are more. */
 struct weft_limiter {
-	unsigned char weft__private[208] __attribute__((aligned(16)));
+	unsigned char weft__private[224] __attribute__((aligned(16)));
 };
 
 /* 0 tokens are allowed, and that is what zeroed memory has.  fini gives back what was
@@ -194,7 +194,7 @@ WEFT_API struct weft_limiter_stats weft_limiter_stats(struct weft_limiter *l);
 
 /* Something that has happened, or not yet. */
 struct weft_event {
-	unsigned char weft__private[48] __attribute__((aligned(16)));
+	unsigned char weft__private[64] __attribute__((aligned(16)));
 };
 
 WEFT_API void weft_event_init(struct weft_event *e);
@@ -231,7 +231,7 @@ WEFT_API void weft_cond_notify_all(struct weft_cond *c);
 
 /* Parties wait until all have come, again and again. */
 struct weft_barrier {
-	unsigned char weft__private[64] __attribute__((aligned(16)));
+	unsigned char weft__private[80] __attribute__((aligned(16)));
 };
 
 struct weft_barrier_opts {
@@ -260,7 +260,7 @@ WEFT_API unsigned weft_barrier_waiters(struct weft_barrier *b);
 
 /* Something that is done once. */
 struct weft_once {
-	unsigned char weft__private[48] __attribute__((aligned(16)));
+	unsigned char weft__private[64] __attribute__((aligned(16)));
 };
 
 /* Runs fn(arg) unless a call before did, and returned 0 or more.  Others wait meanwhile.
@@ -276,7 +276,7 @@ WEFT_API bool weft_once_is_done(const struct weft_once *o);
  * little before it waits.  No owner is known: nothing notices one that ends, or takes it
  * twice. */
 struct weft_mutex {
-	unsigned char weft__private[48] __attribute__((aligned(16)));
+	unsigned char weft__private[64] __attribute__((aligned(16)));
 };
 
 WEFT_API void weft_mutex_init(struct weft_mutex *m);

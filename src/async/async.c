@@ -9,6 +9,7 @@
 #include <weft/error.h>
 
 #include "async/config.h"
+#include "async/guard.h"
 #include "async/interop.h"
 #include "async/offload.h"
 #include "async/report.h"
@@ -29,6 +30,7 @@ static int start(struct weft_runtime *rt)
 		goto no_records;
 	if (weft__watchman_init(rt, &a->watchman) != 0)
 		goto no_watchman;
+	weft__guard_prepare();
 	weft__events_init(&a->events);
 	weft__poller_init(&a->poller);
 	weft__walker_init(&a->walker);

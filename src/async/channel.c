@@ -31,9 +31,9 @@
  *       claimed before it parked: the lock (I2).
  *   O3  count, closed -> length, is_closed    relaxed: a snapshot.
  *
- * The wait begins under the lock, so that a call that has to wait takes it once.  What
- * weft__wait_begin locks below (nodes of the tree) is never held when a channel's lock
- * is taken.
+ * A single call keeps the lock until it has parked, and a select begins its wait with
+ * all its locks held, so that a call that has to wait takes each once.  What beginning
+ * a wait locks below (nodes of the tree) is never held when a channel's lock is taken.
  *
  * Rejected: two locks, one for each end (a rendezvous needs both, and a full or empty
  * buffer too); a lock-free ring (cells with sequence numbers do not let a sender be
@@ -226,10 +226,10 @@ int weft__channel_recv_now(struct weft__channel *c, void *item, struct weft__cha
 }
 
 void weft__channel_enqueue(struct weft__list *queue, struct weft__channel_waiter *me,
-			   struct weft__strand *s, void *item)
+			   struct weft__strand *s, uint64_t ticket, void *item)
 {
 	me->strand = s;
-	me->ticket = weft__wait_ticket(s);
+	me->ticket = ticket;
 	me->item = item;
 	me->code = 0;
 	me->parked = 0;
@@ -261,16 +261,10 @@ static int await(struct weft__channel *c, struct weft__strand *s, struct weft__l
 		 void *item, const char *what)
 {
 	struct weft__channel_waiter me;
-	int rc = weft__wait_begin(s, WEFT__ABORTABLE);
 
-	if (rc == 0)
-		weft__channel_enqueue(queue, &me, s, item);
-	weft__spin_unlock(&c->lock);
-	if (rc != 0)
-		return rc;
-
-	unsigned code = weft__wait_park(s, what, c);
-	if (!me.parked) { /* written before the claim that ends the wait, or by nobody */
+	weft__channel_enqueue(queue, &me, s, weft__wait_next(s), item);
+	unsigned code = weft__wait_park_locked(s, &c->lock, what, c);
+	if (!me.parked) {		   /* written before what ends the wait, or by nobody */
 		weft__spin_lock(&c->lock); /* I2 */
 		weft__list_remove(&me.link);
 		weft__spin_unlock(&c->lock);

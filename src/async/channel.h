@@ -49,8 +49,9 @@ int weft__channel_recv_now(struct weft__channel *c, void *item,
 /* Without the lock. */
 void weft__channel_resume(struct weft__channel_waiter *woken);
 
-/* With the lock held: puts the strand, whose wait has begun, into a queue. */
+/* With the lock held: puts the strand, whose wait with this ticket begins before the
+ * lock is released, into a queue. */
 void weft__channel_enqueue(struct weft__list *queue, struct weft__channel_waiter *me,
-			   struct weft__strand *s, void *item);
+			   struct weft__strand *s, uint64_t ticket, void *item);
 
 #endif

@@ -35,7 +35,7 @@ static int await(struct weft__cond *c, struct weft__lock *l, struct weft__strand
 	int rc = weft__queue_enter(&c->queue, s, &me, WEFT__ABORTABLE);
 	if (rc != 0)
 		return rc;
-	weft__lock_release(l, s);
+	weft__lock_release(l, weft__here());
 	rc = weft__queue_park(&c->queue, &me, "condition", c);
 	if (rc != 0) {
 		weft__queue_withdraw(&c->queue, &me);

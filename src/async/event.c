@@ -81,7 +81,7 @@ int weft_event_wait(struct weft_event *event)
 
 	if (WEFT_UNLIKELY(rc != 0))
 		return rc;
-	if (WEFT_LIKELY(load_acquire(&e->set) && !load_acquire(&e->queue.spin.locked))) /* O1, O2 */
+	if (WEFT_LIKELY(load_acquire(&e->set) && weft__guard_is_free(&e->queue.guard))) /* O1, O2 */
 		return 0;
 	return wait_for(e, s);
 }

@@ -5,13 +5,17 @@
  * Invariants
  *
  *   I1  `pending` counts children whose end has not touched the group for the last
- *       time.  The owner does not leave the group before it is 0.
+ *       time, and the owner's `credit`.  The owner does not leave the group before it
+ *       is 0.
  *   I2  The last touch of a child is the compare-and-swap that takes it off
  *       `pending`; or, for the one that finds that the owner waits for just that, the
  *       unlock behind it: it counts itself off under the lock, with WAITING set, and
  *       the owner takes the lock once after every wait.
  *   I3  WAITING is set and cleared by the owner alone, cleared under the lock.
- *   I4  The other fields are under the lock.  Children of a plain group that end well
+ *   I4  `credit` is what the owner has counted ahead: it takes a unit for each child it
+ *       starts, without touching `pending`, and has given back the rest when it waits.
+ *       Not for the first child behind a wait, which may well be the only one.
+ *   I5  The other fields are under the lock.  Children of a plain group that end well
  *       do not need it: `careful` is 0.
  *
  * Orderings
@@ -37,6 +41,8 @@ _Static_assert(offsetof(struct weft__group, scope.node) == 0, "weft__task_group 
 _Static_assert(sizeof(struct weft__group) <= sizeof(struct weft_group),
 	       "struct weft_group is too small");
 
+enum { CREDIT = 1 << 16 };
+
 /* A task that waits for room. */
 struct spawner {
 	struct weft__list link;
@@ -59,6 +65,7 @@ static void init(struct weft__group *g, const struct weft_group_opts *o)
 	weft__scope_init(&g->scope, &scope);
 	g->scope.node.flags |= WEFT__NODE_GROUP;
 	g->pending = 0;
+	g->credit = g->started = 0;
 	g->ticket = 0;
 	g->closing = g->dismissed = 0;
 	g->cut_off = g->next_waits = false;
@@ -279,6 +286,35 @@ static void apply(struct weft__task *t, const struct weft_spawn_opts *o)
 	}
 }
 
+/* Under the lock, for weft_group_size: it is not to see one of the two without the
+ * other. */
+static void set_credit(struct weft__group *g, uint32_t credit)
+{
+	weft__spin_lock(&g->lock);
+	add_seqcst(&g->pending, (uint64_t)credit - g->credit);
+	store_relaxed(&g->credit, credit);
+	weft__spin_unlock(&g->lock);
+}
+
+/* One more child (I4). */
+static void count_in(struct weft__group *g, const struct weft__strand *s, uint64_t unit)
+{
+	if (unit != WEFT__PENDING_ONE || s != g->scope.owner || g->started++ == 0) {
+		add_seqcst(&g->pending, unit);
+		return;
+	}
+	if (WEFT_UNLIKELY(g->credit == 0))
+		set_credit(g, CREDIT);
+	store_relaxed(&g->credit, g->credit - 1);
+}
+
+static void give_back_credit(struct weft__group *g)
+{
+	g->started = 0;
+	if (g->credit != 0)
+		set_credit(g, 0);
+}
+
 /* weft_group_next waits for this one too. */
 static void keep(struct weft__group *g, struct weft__task *t)
 {
@@ -334,7 +370,7 @@ int weft__group_spawn(struct weft__group *g, weft_fn *fn, void *arg,
 		keep(g, t);
 	if (child)
 		*child = t;
-	add_seqcst(&g->pending, unit_of(t));
+	count_in(g, s, unit_of(t));
 	weft__submit(s->runtime, &t->job);
 	if (WEFT_UNLIKELY(load_relaxed(&s->runtime->pressed) == WEFT__PRESSED_ALONE))
 		weft__watch_begin(s->runtime);
@@ -516,6 +552,7 @@ static int join(struct weft__group *g, uint64_t mask, unsigned flags)
 {
 	struct weft__strand *s = g->scope.owner;
 
+	give_back_credit(g);
 	while (load_acquire(&g->pending) & mask) { /* O1 */
 		int rc = weft__wait_begin(s, flags);
 		if (rc != 0)
@@ -751,9 +788,12 @@ int weft_group_next(struct weft_group *group, struct weft_task *task, int *rc)
 
 size_t weft_group_size(const struct weft_group *group)
 {
-	const struct weft__group *g = (const struct weft__group *)(const void *)group;
-	uint64_t pending = load_relaxed(&g->pending) & ~WEFT__PENDING_WAITING;
+	struct weft__group *g = (struct weft__group *)(uintptr_t)group;
 
+	weft__spin_lock(&g->lock);
+	uint64_t pending = load_relaxed(&g->pending) & ~WEFT__PENDING_WAITING;
+	pending -= load_relaxed(&g->credit);
+	weft__spin_unlock(&g->lock);
 	return (size_t)((pending & WEFT__PENDING_NORMAL) + pending / WEFT__PENDING_DAEMON);
 }
 

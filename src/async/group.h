@@ -20,8 +20,10 @@
 struct weft__group {
 	struct weft__scope scope; /* first */
 	uint64_t pending;
-	uint64_t ticket; /* of the owner's wait for `pending` */
-	uint8_t careful; /* children end under the lock */
+	uint32_t credit;  /* the owner's: counted in `pending` and not started yet */
+	uint32_t started; /* by the owner since it last waited */
+	uint64_t ticket;  /* of the owner's wait for `pending` */
+	uint8_t careful;  /* children end under the lock */
 	uint8_t closing;
 	uint8_t dismissed; /* daemons are to end */
 	bool supervisor, keep;

@@ -94,9 +94,11 @@ static __attribute__((noinline)) int wait_for(struct weft__lock *l, struct weft_
 	return 0;
 }
 
-static inline int acquire(struct weft__lock *l, struct weft__strand *s, unsigned flags)
+static inline int acquire(struct weft__lock *l, struct weft__here me, unsigned flags)
 {
-	weft__queue_lock(&l->queue);
+	struct weft__strand *s = me.strand;
+
+	weft__queue_lock_as(&l->queue, me.worker);
 	int rc = take(l, weft__owner_id(s));
 	if (WEFT_UNLIKELY(rc == WEFT_EAGAIN))
 		return wait_for(l, s, flags);
@@ -106,27 +108,27 @@ static inline int acquire(struct weft__lock *l, struct weft__strand *s, unsigned
 	return rc;
 }
 
-int weft__lock_acquire(struct weft__lock *l, struct weft__strand *s)
+int weft__lock_acquire(struct weft__lock *l, struct weft__here me)
 {
-	return acquire(l, s, WEFT__ABORTABLE);
+	return acquire(l, me, WEFT__ABORTABLE);
 }
 
 int weft__lock_acquire_shielded(struct weft__lock *l, struct weft__strand *s)
 {
 	int rc;
 
-	while ((rc = acquire(l, s, 0)) == WEFT_ENOMEM)
+	while ((rc = acquire(l, (struct weft__here){ s, NULL }, 0)) == WEFT_ENOMEM)
 		weft__queue_no_stack();
 	return rc;
 }
 
-int weft__lock_try_acquire(struct weft__lock *l, struct weft__strand *s)
+int weft__lock_try_acquire(struct weft__lock *l, struct weft__here me)
 {
-	weft__queue_lock(&l->queue);
-	int rc = take(l, weft__owner_id(s));
+	weft__queue_lock_as(&l->queue, me.worker);
+	int rc = take(l, weft__owner_id(me.strand));
 	weft__queue_unlock(&l->queue);
 	if (rc == 0)
-		own(l, s);
+		own(l, me.strand);
 	return rc;
 }
 
@@ -138,10 +140,10 @@ static __attribute__((noinline)) void hand_on_and_unlock(struct weft__lock *l)
 	weft__queue_unlock_wake(&l->queue, &wakes);
 }
 
-void weft__lock_release(struct weft__lock *l, struct weft__strand *s)
+void weft__lock_release(struct weft__lock *l, struct weft__here me)
 {
-	weft__held_remove(s, &l->held);
-	weft__queue_lock(&l->queue);
+	weft__held_remove(me.strand, &l->held);
+	weft__queue_lock_as(&l->queue, me.worker);
 	if (WEFT_UNLIKELY(!weft__queue_is_empty(&l->queue))) {
 		hand_on_and_unlock(l);
 		return;
@@ -159,25 +161,25 @@ void weft_lock_init(struct weft_lock *lock)
 
 int weft_lock_acquire(struct weft_lock *lock)
 {
-	struct weft__strand *s = weft__strand_self();
-	int rc = weft__point_here(s);
+	struct weft__here me;
+	int rc = weft__point_me(&me);
 
-	return WEFT_LIKELY(rc == 0) ? acquire(weft__lock_of(lock), s, WEFT__ABORTABLE) : rc;
+	return WEFT_LIKELY(rc == 0) ? acquire(weft__lock_of(lock), me, WEFT__ABORTABLE) : rc;
 }
 
 int weft_lock_try_acquire(struct weft_lock *lock)
 {
-	return weft__lock_try_acquire(weft__lock_of(lock), weft__strand_self());
+	return weft__lock_try_acquire(weft__lock_of(lock), weft__here());
 }
 
 int weft_lock_release(struct weft_lock *lock)
 {
 	struct weft__lock *l = weft__lock_of(lock);
-	struct weft__strand *s = weft__strand_self();
+	struct weft__here me = weft__here();
 
-	if (WEFT_UNLIKELY(!weft__lock_is_owner(l, weft__owner_id(s)))) /* I2 */
+	if (WEFT_UNLIKELY(!weft__lock_is_owner(l, weft__owner_id(me.strand)))) /* I2 */
 		return WEFT_EPERM;
-	weft__lock_release(l, s);
+	weft__lock_release(l, me);
 	return 0;
 }
 
@@ -196,7 +198,7 @@ struct weft_lock_stats weft_lock_stats(struct weft_lock *lock)
 {
 	struct weft__lock *l = weft__lock_of(lock);
 
-	weft__queue_lock(&l->queue);
+	weft__queue_lock_as(&l->queue, weft__here().worker);
 	struct weft_lock_stats stats = { l->acquires, l->contended, l->queue.length };
 	weft__queue_unlock(&l->queue);
 	return stats;

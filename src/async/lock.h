@@ -33,13 +33,13 @@ static inline bool weft__lock_is_owner(const struct weft__lock *l, const void *i
 }
 
 /* After the entry check; EDEADLK when the caller owns it. */
-int weft__lock_acquire(struct weft__lock *l, struct weft__strand *s);
-int weft__lock_try_acquire(struct weft__lock *l, struct weft__strand *s);
+int weft__lock_acquire(struct weft__lock *l, struct weft__here me);
+int weft__lock_try_acquire(struct weft__lock *l, struct weft__here me);
 
 /* Not to be cancelled, and again if there is no stack: 0 or WEFT_EBROKEN. */
 int weft__lock_acquire_shielded(struct weft__lock *l, struct weft__strand *s);
 
 /* The caller, who is the owner, lets go. */
-void weft__lock_release(struct weft__lock *l, struct weft__strand *s);
+void weft__lock_release(struct weft__lock *l, struct weft__here me);
 
 #endif

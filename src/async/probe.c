@@ -15,8 +15,8 @@
  *   O1  question -> handler    release of state (ask) => acquire half of the CAS
  *   O2  answer -> who asked    release of state => acquire load
  *
- * Only async-signal-safe calls below on_signal, but for backtrace(), which is safe once
- * it has been called before: the unwinder is loaded then.
+ * Only async-signal-safe calls below on_signal.  The unwinder, which only reads tables,
+ * is one; backtrace() is not, and loads a library the first time.
  */
 #include "async/probe.h"
 
@@ -26,6 +26,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unwind.h>
 
 #include "async/scope.h"
 #include "async/task.h"
@@ -117,6 +118,16 @@ WEFT__OF_THREAD static void describe(struct weft__strand *s, const struct weft__
 	copy_name(p->group, name);
 }
 
+WEFT__OF_THREAD static _Unwind_Reason_Code note_frame(struct _Unwind_Context *context, void *arg)
+{
+	struct weft__probe *p = arg;
+
+	if (p->frame_count == WEFT__PROBE_FRAMES)
+		return _URC_END_OF_STACK;
+	p->frames[p->frame_count++] = (void *)_Unwind_GetIP(context);
+	return _URC_NO_REASON;
+}
+
 WEFT__OF_THREAD static void answer(struct weft__worker *w)
 {
 	struct weft__probe *p = question.answer;
@@ -128,7 +139,7 @@ WEFT__OF_THREAD static void answer(struct weft__worker *w)
 	if (!s)
 		return;
 	describe(s, question.node, p);
-	p->frame_count = backtrace(p->frames, WEFT__PROBE_FRAMES);
+	_Unwind_Backtrace(note_frame, p);
 }
 
 WEFT__OF_THREAD static void pass_on(int sig, siginfo_t *info, void *context)
@@ -163,9 +174,7 @@ static void prepare(void)
 {
 	struct sigaction action = { .sa_sigaction = on_signal,
 				    .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART };
-	void *frame;
 
-	backtrace(&frame, 1);
 	sigaction(SIGURG, NULL, &previous);
 	sigemptyset(&action.sa_mask);
 	sigaction(SIGURG, &action, NULL);

@@ -100,12 +100,24 @@ int weft__queue_enter(struct weft__queue *q, struct weft__strand *s, struct weft
 	return rc;
 }
 
+/* O3: observed free, each way in once. */
+static void await_waker(const struct weft__queue *q)
+{
+	unsigned tries = 0;
+
+	while (!weft__guard_is_free(&q->guard)) {
+		cpu_relax();
+		if (++tries % WEFT__SPIN_TRIES == 0)
+			sched_yield();
+	}
+}
+
 int weft__queue_park(struct weft__queue *q, struct weft__waiter *me, const char *what,
 		     const void *on)
 {
 	unsigned code = weft__wait_park(me->strand, what, on);
 
-	weft__spin_await(&q->spin); /* O3 */
+	await_waker(q);
 	return weft__code_error(code);
 }
 
@@ -120,6 +132,15 @@ void weft__queue_withdraw(struct weft__queue *q, struct weft__waiter *me)
 {
 	weft__queue_lock(q);
 	weft__queue_remove(q, me);
+}
+
+/* It may go on on another worker. */
+int weft__point_me_slowly(struct weft__here *me)
+{
+	int rc = weft__point_slowly(me->strand);
+
+	*me = weft__here();
+	return rc;
 }
 
 void weft__queue_no_stack(void)

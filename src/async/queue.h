@@ -31,8 +31,8 @@
 #ifndef WEFT_ASYNC_QUEUE_H
 #define WEFT_ASYNC_QUEUE_H
 
+#include "async/guard.h"
 #include "async/wait.h"
-#include "deque/spin.h"
 
 struct weft__waiter {
 	struct weft__waiter *next, *prev;
@@ -45,9 +45,9 @@ struct weft__waiter {
 };
 
 struct weft__queue {
-	struct weft__spin spin;
-	uint32_t length;
+	struct weft__guard guard;
 	struct weft__waiter *first, *last;
+	uint32_t length;
 };
 
 /* Strands to be resumed when the lock is free, in the order in which they were woken. */
@@ -57,12 +57,18 @@ struct weft__wakes {
 
 static inline void weft__queue_lock(struct weft__queue *q)
 {
-	weft__spin_lock(&q->spin);
+	weft__guard_lock(&q->guard, NULL);
+}
+
+/* The same, of an object that may be one worker's: the caller's is `worker`. */
+static inline void weft__queue_lock_as(struct weft__queue *q, const void *worker)
+{
+	weft__guard_lock(&q->guard, worker);
 }
 
 static inline void weft__queue_unlock(struct weft__queue *q)
 {
-	weft__spin_unlock(&q->spin);
+	weft__guard_unlock(&q->guard);
 }
 
 static inline bool weft__queue_is_empty(const struct weft__queue *q)
@@ -99,6 +105,17 @@ void weft__queue_withdraw(struct weft__queue *q, struct weft__waiter *me);
 
 /* The caller has no way back: waits until there may be a stack again. */
 void weft__queue_no_stack(void);
+
+int weft__point_me_slowly(struct weft__here *me);
+
+/* Both at once: a point, and who and where the caller is after it. */
+static inline int weft__point_me(struct weft__here *me)
+{
+	*me = weft__here();
+	if (WEFT_LIKELY(me->strand && !weft__is_due(me->strand)))
+		return 0;
+	return me->strand ? weft__point_me_slowly(me) : 0;
+}
 
 /* As weft__point, for a caller that may be no task. */
 static inline int weft__point_here(struct weft__strand *s)

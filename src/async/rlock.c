@@ -37,27 +37,27 @@ static int deepen(struct weft__rlock *l, int rc)
 int weft_rlock_acquire(struct weft_rlock *lock)
 {
 	struct weft__rlock *l = rlock_of(lock);
-	struct weft__strand *s = weft__strand_self();
-	int rc = weft__point_here(s);
+	struct weft__here me;
+	int rc = weft__point_me(&me);
 
-	return rc ? rc : deepen(l, weft__lock_acquire(&l->lock, s));
+	return rc ? rc : deepen(l, weft__lock_acquire(&l->lock, me));
 }
 
 int weft_rlock_try_acquire(struct weft_rlock *lock)
 {
 	struct weft__rlock *l = rlock_of(lock);
 
-	return deepen(l, weft__lock_try_acquire(&l->lock, weft__strand_self()));
+	return deepen(l, weft__lock_try_acquire(&l->lock, weft__here()));
 }
 
 int weft_rlock_release(struct weft_rlock *lock)
 {
 	struct weft__rlock *l = rlock_of(lock);
-	struct weft__strand *s = weft__strand_self();
+	struct weft__here me = weft__here();
 
-	if (!weft__lock_is_owner(&l->lock, weft__owner_id(s)))
+	if (!weft__lock_is_owner(&l->lock, weft__owner_id(me.strand)))
 		return WEFT_EPERM;
 	if (--l->depth == 0)
-		weft__lock_release(&l->lock, s);
+		weft__lock_release(&l->lock, me);
 	return 0;
 }

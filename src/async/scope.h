@@ -25,7 +25,7 @@ struct weft__scope {
 	bool caught;
 	bool leaving;		  /* under `timing`: the timer is not armed any more */
 	uint8_t firing;		  /* the timer has fired and is not done with the scope */
-	struct weft__spin timing; /* who arms the timer; taken before the lock of a heap */
+	struct weft__spin timing; /* who arms the timer; taken before the lock of a wheel */
 	int64_t deadline, grace;
 	struct weft__timer timer;  /* of the deadline, then of the grace period */
 	struct weft__timer stall;  /* after the cancel: watch.h */

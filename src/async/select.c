@@ -129,9 +129,9 @@ static void enqueue_all(struct weft_select_case *cases, size_t n, struct weft__s
 		struct weft__channel *c = weft__channel_of(k->channel);
 
 		if (c)
-			weft__channel_enqueue(k->op == WEFT_SELECT_SEND ? &c->senders
-									: &c->receivers,
-					      &private_of(k)->node, s, k->item);
+			weft__channel_enqueue(
+				k->op == WEFT_SELECT_SEND ? &c->senders : &c->receivers,
+				&private_of(k)->node, s, weft__wait_ticket(s), k->item);
 	}
 }
 

@@ -81,14 +81,14 @@ static inline bool makes_sense(const struct weft__sem *sem, size_t n)
 
 static inline int acquire(struct weft__sem *sem, size_t n)
 {
-	struct weft__strand *s = weft__strand_self();
-	int rc = weft__point_here(s);
+	struct weft__here me;
+	int rc = weft__point_me(&me);
 
 	if (WEFT_UNLIKELY(rc != 0))
 		return rc;
-	weft__queue_lock(&sem->queue);
+	weft__queue_lock_as(&sem->queue, me.worker);
 	if (WEFT_UNLIKELY(!take(sem, n)))
-		return wait_for(sem, s, n);
+		return wait_for(sem, me.strand, n);
 	weft__queue_unlock(&sem->queue);
 	return 0;
 }
@@ -109,7 +109,7 @@ int weft_sem_try_acquire_n(struct weft_sem *s, size_t n)
 
 	if (!makes_sense(sem, n))
 		return WEFT_EINVAL;
-	weft__queue_lock(&sem->queue);
+	weft__queue_lock_as(&sem->queue, weft__here().worker);
 	bool taken = take(sem, n);
 	weft__queue_unlock(&sem->queue);
 	return taken ? 0 : WEFT_EAGAIN;
@@ -125,7 +125,7 @@ static inline int release(struct weft__sem *sem, size_t n)
 	size_t max = sem->max ? sem->max : SIZE_MAX;
 	int rc = 0;
 
-	weft__queue_lock(&sem->queue);
+	weft__queue_lock_as(&sem->queue, weft__here().worker);
 	if (WEFT_LIKELY(n <= max && sem->value <= max - n))
 		sem->value += n;
 	else
@@ -151,7 +151,7 @@ size_t weft_sem_value(struct weft_sem *s)
 {
 	struct weft__sem *sem = sem_of(s);
 
-	weft__queue_lock(&sem->queue);
+	weft__queue_lock_as(&sem->queue, weft__here().worker);
 	size_t value = sem->value;
 	weft__queue_unlock(&sem->queue);
 	return value;
@@ -161,7 +161,7 @@ size_t weft_sem_waiters(struct weft_sem *s)
 {
 	struct weft__sem *sem = sem_of(s);
 
-	weft__queue_lock(&sem->queue);
+	weft__queue_lock_as(&sem->queue, weft__here().worker);
 	size_t waiters = sem->queue.length;
 	weft__queue_unlock(&sem->queue);
 	return waiters;

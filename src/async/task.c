@@ -138,6 +138,11 @@ static void unlock_task(struct weft_runtime *rt, struct weft__task *t)
 	weft__spin_unlock(&weft__record_watch(rt, t->slot)->lock);
 }
 
+static enum weft_task_state state_of(const struct weft__task *t)
+{
+	return (enum weft_task_state)load_acquire(&t->state);
+}
+
 static bool has_ended(enum weft_task_state state)
 {
 	return state >= WEFT_TASK_DONE;
@@ -187,7 +192,7 @@ static bool look(struct weft_task task, enum weft_task_state *state, int *rc)
 	struct weft__task *t = lock_task(where.rt, task);
 
 	if (t) {
-		*state = (enum weft_task_state)load_acquire(&t->state);
+		*state = state_of(t);
 		*rc = has_ended(*state) ? t->rc : 0;
 		unlock_task(where.rt, t);
 	}
@@ -225,8 +230,7 @@ bool weft_task_cancel(struct weft_task task)
 
 	if (t) {
 		struct weft__node *n = &t->strand.node;
-		fresh = !has_ended((enum weft_task_state)load_acquire(&t->state)) &&
-			weft__node_mark(n, WEFT__NODE_CANCELLED);
+		fresh = !has_ended(state_of(t)) && weft__node_mark(n, WEFT__NODE_CANCELLED);
 		if (fresh)
 			weft__walk_queue(where.rt, n);
 		unlock_task(where.rt, t);
@@ -243,7 +247,7 @@ bool weft__task_watch(struct weft__watcher *me)
 {
 	struct weft_runtime *rt = me->strand->runtime;
 	struct weft__task *t = lock_task(rt, me->task);
-	bool waits = t && !has_ended((enum weft_task_state)load_acquire(&t->state));
+	bool waits = t && !has_ended(state_of(t));
 
 	me->ticket = weft__wait_ticket(me->strand);
 	me->on = t;

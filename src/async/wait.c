@@ -127,6 +127,62 @@ void weft__wait_without_stack(void)
 		sched_yield();
 }
 
+/* --- under a lock -------------------------------------------------------- */
+
+struct parking {
+	struct weft__strand *strand;
+	struct weft__spin *lock;
+};
+
+/* On the next fiber, with the lock held: from the exchange on the strand may be
+ * cancelled, from the unlock on it may be granted, and then all of this is gone.  A
+ * cancel that came before the exchange is seen by the check (O3). */
+static void parked_locked(struct weft__worker *w, struct weft__fiber *from, void *arg)
+{
+	weft__tsan_acquire(arg);
+	struct weft__strand *s = ((struct parking *)arg)->strand;
+	struct weft__spin *lock = ((struct parking *)arg)->lock;
+	uint64_t ticket = weft__wait_next(s);
+
+	store_relaxed(&s->fiber, from);
+	exchange_seqcst(&s->word, ticket << 16 | WEFT__PARKED | WEFT__ABORTABLE); /* O2, O3 */
+	bool cancelled = WEFT_UNLIKELY(load_relaxed(&weft__cancel_epoch) != s->seen) &&
+			 (weft__cancel_visible(s->in.node) & WEFT__NODE_CANCELLED) &&
+			 weft__claim(s, ticket, WEFT__CANCELLED) != WEFT__CLAIM_LOST;
+	weft__spin_unlock(lock);
+	if (cancelled)
+		weft__ready(w->runtime, from);
+}
+
+static unsigned park_thread_locked(struct weft__strand *s, struct weft__spin *lock)
+{
+	weft__wait_begin(s, WEFT__ABORTABLE);
+	weft__spin_unlock(lock);
+	park_thread(s);
+	return code_of(s);
+}
+
+unsigned weft__wait_park_locked(struct weft__strand *s, struct weft__spin *lock, const char *what,
+				const void *on)
+{
+	struct parking parking = { s, lock };
+
+	s->node.budget = 0;
+	if (!s->runtime)
+		return park_thread_locked(s, lock);
+	weft__node_link(&s->node);
+	struct weft__fiber *fiber = weft__worker_fiber(weft__worker_self());
+	store_relaxed(&fiber->wait_what, what);
+	store_relaxed(&fiber->wait_on, on);
+	weft__tsan_release(&parking);
+	bool parked = weft__suspend(parked_locked, &parking) == 0;
+	store_relaxed(&fiber->wait_what, (const char *)NULL);
+	if (parked)
+		return code_of(s);
+	weft__spin_unlock(lock);
+	return WEFT__NO_STACK;
+}
+
 static void resume_thread(struct weft__strand *s)
 {
 	struct weft__thread_strand *t = WEFT__CONTAINER(s, struct weft__thread_strand, strand);

@@ -20,7 +20,7 @@
  *	word   [ ticket 48 | code 8 | . . . SOFT ABORTABLE | state 2 ]
  *
  *	RUNNING --begin--> WAITING --park--> PARKED      (the strand itself)
- *	   ^                  |                |
+ *	   ^ '--------park_locked------------^ |
  *	   '------claim-------'-----claim------'         (whoever wins)
  *
  *   threads    begin, park: the strand.  claim, resume: any.
@@ -76,6 +76,20 @@ unsigned weft__wait_park(struct weft__strand *s, const char *what, const void *o
 /* For those who cannot go on after WEFT__NO_STACK: lets something else happen. */
 void weft__wait_without_stack(void);
 
+/*
+ * Begins and parks in one step, for who holds the lock under which it will be claimed
+ * and has put {strand, weft__wait_next(s)} there already.  The lock is released once
+ * it has parked, so the waker always finds it parked, and one atomic step is saved.
+ * WEFT__CANCELLED also when it was cancelled before.  Abortable.
+ */
+static inline uint64_t weft__wait_next(const struct weft__strand *s)
+{
+	return weft__wait_ticket(s) + 1;
+}
+
+unsigned weft__wait_park_locked(struct weft__strand *s, struct weft__spin *lock, const char *what,
+				const void *on);
+
 enum weft__claim weft__claim(struct weft__strand *s, uint64_t ticket, unsigned code);
 
 /* The strand that was claimed PARKED goes on.  Quietly: see weft__ready. */
@@ -99,14 +113,18 @@ enum { WEFT__BUDGET = 128 }; /* points in a row (CO-5) */
 
 int weft__point_slowly(struct weft__strand *s);
 
+/* Counts a point; true when it is to look for a cancel, or to give way. */
+static inline bool weft__is_due(struct weft__strand *s)
+{
+	return ++s->node.budget >= WEFT__BUDGET ||
+	       load_relaxed(&weft__cancel_epoch) != s->seen;
+}
+
 /* Every call that may suspend begins with this: WEFT_ECANCELED, or 0 after giving
  * way if the strand has passed many such points in a row (CO-3, CO-5). */
 static inline int weft__point(struct weft__strand *s)
 {
-	if (WEFT_LIKELY(++s->node.budget < WEFT__BUDGET &&
-			load_relaxed(&weft__cancel_epoch) == s->seen))
-		return 0;
-	return weft__point_slowly(s);
+	return WEFT_LIKELY(!weft__is_due(s)) ? 0 : weft__point_slowly(s);
 }
 
 /* A plain thread that waits like a strand.  It has no scope: nothing cancels it. */

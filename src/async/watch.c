@@ -305,13 +305,22 @@ static int64_t held_by(struct weft__gaze *g, const struct weft__worker *w, int64
 
 enum { NONE = -1 }; /* in place of the number of a ready job */
 
-/* The oldest ready job of the worker is the one that was so before. */
+/* A number for the oldest ready job of the worker, which another one does not have:
+ * those in the slot are counted downwards. */
+static int64_t oldest(const struct weft__worker *w)
+{
+	if (load_relaxed(&w->next))
+		return NONE - 1 - (int64_t)load_relaxed(&w->nexts);
+	return weft__fifo_is_empty(&w->ready) ? NONE : load_relaxed(&w->ready.top);
+}
+
+/* It is the one that was so before. */
 static bool is_left_waiting(struct weft__gaze *g, const struct weft__worker *w)
 {
-	int64_t top = weft__fifo_is_empty(&w->ready) ? NONE : load_relaxed(&w->ready.top);
-	bool same = top == g->top && top != NONE;
+	int64_t now = oldest(w);
+	bool same = now == g->oldest && now != NONE;
 
-	g->top = top;
+	g->oldest = now;
 	return same;
 }
 
@@ -328,7 +337,7 @@ static bool gaze(struct weft_runtime *rt, unsigned i, int64_t now, bool injected
 		tell_block(rt, i, held);
 		store_release(&g->reported, (uint8_t)1);
 	}
-	return !weft__fifo_is_empty(&w->ready);
+	return oldest(w) != NONE;
 }
 
 /* No worker is free: all are at a job. */

@@ -40,7 +40,7 @@ struct weft__watched {
 /* What a worker was at when it was last looked at. */
 struct weft__gaze {
 	uint64_t turns; /* jobs and switches so far */
-	int64_t top;	/* the number of its oldest ready job, -1: there was none */
+	int64_t oldest; /* a number for its oldest ready job, -1: there was none */
 	int64_t since;	/* when `turns` was first seen; 0: never */
 	uint8_t reported;
 };

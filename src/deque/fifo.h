@@ -159,6 +159,17 @@ static inline uint64_t weft__fifo_size(const struct weft__fifo *fifo)
 	return b > t ? (uint64_t)(b - t) : 0;
 }
 
+/* The same, for an owner that has no thieves: nobody else ever takes. */
+static inline struct weft__job *weft__fifo_take_alone(struct weft__fifo *fifo)
+{
+	int64_t t = load_relaxed(&fifo->top);
+
+	if (t >= load_relaxed(&fifo->bottom)) /* I1: the owner's own */
+		return NULL;
+	store_relaxed(&fifo->top, t + 1);
+	return weft__ring_get(load_relaxed(&fifo->ring), t);
+}
+
 /* A hint, already stale when the caller reads it.  The order of the loads makes
  * a push that comes in between show, rather than hide what was there. */
 static inline bool weft__fifo_is_empty(const struct weft__fifo *fifo)

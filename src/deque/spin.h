@@ -46,16 +46,4 @@ static inline void weft__spin_unlock(struct weft__spin *spin)
 	store_release(&spin->locked, 0); /* O1 */
 }
 
-/* Returns when nobody holds it, or did at some moment since the call. */
-static inline void weft__spin_await(const struct weft__spin *spin)
-{
-	unsigned tries = 0;
-
-	while (load_acquire(&spin->locked)) { /* O1 */
-		cpu_relax();
-		if (++tries % WEFT__SPIN_TRIES == 0)
-			sched_yield();
-	}
-}
-
 #endif

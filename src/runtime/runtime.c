@@ -167,6 +167,11 @@ int weft__config_check(const struct weft_config *c)
 		return 0;
 	if (c->size < sizeof *c || c->workers > WEFT__WORKERS_MAX)
 		return WEFT_EINVAL;
+	if ((unsigned)c->clock > WEFT_CLOCK_VIRTUAL ||
+	    (unsigned)c->on_deadlock > WEFT_DEADLOCK_FAIL)
+		return WEFT_EINVAL;
+	if (c->default_timeout < 0 || c->shield_limit < 0 || c->stall_warn < 0 || c->block_warn < 0)
+		return WEFT_EINVAL;
 	if (c->stack_size && (c->stack_size < WEFT__STACK_MIN || c->stack_size > WEFT__STACK_MAX))
 		return WEFT_EINVAL;
 	if ((unsigned)c->clock > WEFT_CLOCK_VIRTUAL ||

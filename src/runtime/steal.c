@@ -6,11 +6,38 @@
  * Each victim whose deque is low is told so: it is the only thing that makes
  * forks public (design of weft/fork.h).  A lost race is tried again at once,
  * since the victim may have more.
+ *
+ * The slot `next` of a victim is left alone until it has held the same fiber for some
+ * microseconds: its owner most often takes it sooner, and a fiber that stays where the
+ * one is that woke it finds what that wrote in the cache.  When that was is noted at
+ * the victim, by whichever thief looks; two thieves that overwrite each other's notes
+ * only wait longer.
  */
 #include "runtime/steal.h"
 
 #include "deque/rng.h"
 #include "runtime/runtime.h"
+#include "runtime/ticks.h"
+
+enum { NEXT_US = 3 }; /* what a fiber that is stolen costs, and more */
+
+static struct weft__job *steal_next(struct weft__worker *victim)
+{
+	struct weft__job *job = load_acquire(&victim->next); /* O1 of worker.c */
+	uint64_t nexts = load_relaxed(&victim->nexts);
+
+	if (!job)
+		return NULL;
+	if (load_relaxed(&victim->next_seen) != nexts) {
+		store_relaxed(&victim->next_since, weft__ticks());
+		store_relaxed(&victim->next_seen, nexts);
+		return NULL;
+	}
+	if (weft__ticks() - load_relaxed(&victim->next_since) <
+	    NEXT_US * victim->runtime->ticks_per_us)
+		return NULL;
+	return cas_seqcst(&victim->next, job, (struct weft__job *)NULL) ? job : NULL;
+}
 
 static struct weft__job *steal_from(struct weft__worker *w, struct weft__worker *victim)
 {
@@ -25,6 +52,8 @@ static struct weft__job *steal_from(struct weft__worker *w, struct weft__worker 
 	while (got == WEFT__STEAL_LOST);
 	if (got == WEFT__STEAL_EMPTY)
 		job = weft__fifo_take(&victim->ready);
+	if (!job)
+		job = steal_next(victim);
 	if (job)
 		weft__count(&w->stats.steals_won);
 	return job;
@@ -60,7 +89,8 @@ bool weft__work_anywhere(struct weft_runtime *rt)
 		return true;
 	for (unsigned i = 0; i < rt->worker_count; i++) {
 		struct weft__worker *v = rt->workers[i];
-		if (weft__deque_size(&v->deque) != 0 || !weft__fifo_is_empty(&v->ready))
+		if (weft__deque_size(&v->deque) != 0 || !weft__fifo_is_empty(&v->ready) ||
+		    load_relaxed(&v->next))
 			return true;
 	}
 	return false;

@@ -161,6 +161,14 @@ static inline void weft__strand_end(struct weft__strand *s)
  * over suspensions. */
 struct weft__strand *weft__strand_self(void);
 
+/* The same, with the worker it runs on at the moment: one call for both. */
+struct weft__here {
+	struct weft__strand *strand;
+	const void *worker; /* to be compared and no more */
+};
+
+struct weft__here weft__here(void);
+
 /* An address that stands for the calling thread. */
 const void *weft__thread_id(void);
 

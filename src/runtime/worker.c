@@ -21,8 +21,15 @@
  *       jobs as their last act, and jobs only by the loop.
  *   I4  `w` is stale after every switch and every job.
  *
- * No memory order is needed here: the queues and frames that pass a fiber from
- * hand to hand carry its context with them.
+ *   I5  The slot `next` is the head of the queue of ready fibers, filled only when
+ *       that is empty.  Thieves come to it later than to the queue (steal.c), so two
+ *       fibers that wake each other stay on one worker; but they come, and a fiber in
+ *       the slot is announced like any other.
+ *
+ * Orderings: the queues and frames that pass a fiber from hand to hand carry its
+ * context with them; and so does the slot:
+ *
+ *   O1  fiber -> taker    release next (put_next) => acquire next (take_next, steal.c)
  */
 #include "runtime/worker.h"
 
@@ -67,6 +74,12 @@ __attribute__((noinline)) WEFT__OF_THREAD struct weft__strand *weft__strand_self
 {
 	struct weft__worker *w = self;
 	return w ? w->current->strand : NULL;
+}
+
+__attribute__((noinline)) WEFT__OF_THREAD struct weft__here weft__here(void)
+{
+	struct weft__worker *w = self;
+	return (struct weft__here){ w ? w->current->strand : NULL, w };
 }
 
 __attribute__((noinline)) const void *weft__thread_id(void)
@@ -155,6 +168,29 @@ static bool is_fiber(const struct weft__job *job)
 	return load_relaxed(&job->run) == continue_job;
 }
 
+/* --- what is ready ------------------------------------------------------- */
+
+/* Into the slot, which is the head of the queue of ready fibers: only when that is
+ * empty, so nobody is overtaken. */
+static bool put_next(struct weft__worker *w, struct weft__job *job)
+{
+	if (load_relaxed(&w->next) || !weft__fifo_is_empty(&w->ready) || w->seeded)
+		return false;
+	weft__count(&w->nexts);
+	store_release(&w->next, job); /* O1 */
+	return true;
+}
+
+static struct weft__job *take_next(struct weft__worker *w)
+{
+	struct weft__job *job = load_acquire(&w->next);
+
+	if (!job || w->runtime->worker_count > 1)
+		return job ? exchange_acqrel(&w->next, (struct weft__job *)NULL) : NULL; /* O1 */
+	store_relaxed(&w->next, (struct weft__job *)NULL); /* there are no thieves */
+	return job;
+}
+
 /* Into the worker's own queue, or, when that cannot grow, the shared one. */
 static void enqueue(struct weft__worker *w, struct weft__job *job)
 {
@@ -179,18 +215,35 @@ static void shuffle(struct weft__worker *w)
 	}
 }
 
-/* The next of the worker's own ready jobs, or NULL. */
+/* The oldest of what the worker has ready.  A worker alone has nobody to race for it. */
 static struct weft__job *take_ready(struct weft__worker *w)
 {
+	struct weft__job *job = take_next(w);
+
+	if (job)
+		return job;
 	if (WEFT_UNLIKELY(w->seeded))
 		shuffle(w);
+	if (w->runtime->worker_count == 1)
+		return weft__fifo_take_alone(&w->ready);
 	return weft__fifo_take(&w->ready);
+}
+
+/* The fiber that the one that leaves has just made ready, most often; now and then
+ * NULL, so that two that wake each other do not keep the loop from running. */
+static struct weft__fiber *successor(struct weft__worker *w)
+{
+	if (!load_relaxed(&w->next) || weft__deque_size(&w->deque) != 0 ||
+	    weft__count(&w->yields) % YIELDS_IN_ROW == 0)
+		return NULL;
+	struct weft__job *job = take_next(w);
+	return job ? fiber_of(job) : NULL;
 }
 
 /* Without a stack for a fresh loop: a fiber that can go on, or NULL. */
 static struct weft__fiber *ready_fiber(struct weft__worker *w)
 {
-	struct weft__job *job = weft__fifo_take(&w->ready);
+	struct weft__job *job = take_ready(w);
 
 	complain();
 	if (job && is_fiber(job))
@@ -200,9 +253,9 @@ static struct weft__fiber *ready_fiber(struct weft__worker *w)
 	return NULL;
 }
 
-int weft__suspend(weft__after_fn *after, void *arg)
+/* Leaves for a fresh loop. */
+static int suspend_to_loop(struct weft__worker *w, weft__after_fn *after, void *arg)
 {
-	struct weft__worker *w = weft__worker_self();
 	struct weft__fiber *next = weft__fiber_get(&w->stacks, loop, NULL);
 
 	if (!next)
@@ -234,6 +287,17 @@ bool weft__run_here(void)
 	return job != NULL;
 }
 
+int weft__suspend(weft__after_fn *after, void *arg)
+{
+	struct weft__worker *w = weft__worker_self();
+	struct weft__fiber *next = successor(w);
+
+	if (!next)
+		return suspend_to_loop(w, after, arg);
+	switch_to(w, next, after, arg);
+	return 0;
+}
+
 /* The caller's worker, if it is one of this runtime. */
 static struct weft__worker *worker_of(struct weft_runtime *runtime)
 {
@@ -258,11 +322,9 @@ static void press(struct weft_runtime *rt)
 		weft__hooks.pressed(rt);
 }
 
-void weft__submit(struct weft_runtime *runtime, struct weft__job *job)
+/* Something was made ready, on w if that is not NULL. */
+static void announce(struct weft_runtime *runtime, struct weft__worker *w)
 {
-	struct weft__worker *w = worker_of(runtime);
-
-	submit_quietly(runtime, w, job);
 	/* A worker alone is awake when it runs this. */
 	if (w && runtime->worker_count == 1)
 		press(runtime);
@@ -270,6 +332,14 @@ void weft__submit(struct weft_runtime *runtime, struct weft__job *job)
 		press(runtime);
 	else if (w)
 		weft__count(&w->stats.wakes);
+}
+
+void weft__submit(struct weft_runtime *runtime, struct weft__job *job)
+{
+	struct weft__worker *w = worker_of(runtime);
+
+	submit_quietly(runtime, w, job);
+	announce(runtime, w);
 }
 
 void weft__ready_quietly(struct weft_runtime *runtime, struct weft__fiber *fiber)
@@ -281,9 +351,13 @@ void weft__ready_quietly(struct weft_runtime *runtime, struct weft__fiber *fiber
 
 void weft__ready(struct weft_runtime *runtime, struct weft__fiber *fiber)
 {
+	struct weft__worker *w = worker_of(runtime);
+
 	weft__tsan_release(fiber);
 	store_relaxed(&fiber->job.run, continue_job);
-	weft__submit(runtime, &fiber->job);
+	if (!w || !put_next(w, &fiber->job))
+		submit_quietly(runtime, w, &fiber->job);
+	announce(runtime, w);
 }
 
 static void back_of_the_queue(struct weft__worker *w, struct weft__fiber *from, void *arg)
@@ -307,11 +381,11 @@ void weft_yield(void)
 		switch_to(w, fiber_of(job), back_of_the_queue, NULL);
 		return;
 	}
-	if (!job && weft__deque_size(&w->deque) == 0 && weft__fifo_is_empty(&w->ready) &&
-	    weft__inject_is_empty(&w->runtime->inject))
+	if (!job && weft__deque_size(&w->deque) == 0 && !load_relaxed(&w->next) &&
+	    weft__fifo_is_empty(&w->ready) && weft__inject_is_empty(&w->runtime->inject))
 		return;
 	store_relaxed(&w->handoff, job);
-	if (weft__suspend(back_of_the_queue, NULL) == 0 || !job)
+	if (suspend_to_loop(w, back_of_the_queue, NULL) == 0 || !job)
 		return;
 	/* Without a stack nobody else runs. */
 	store_relaxed(&w->handoff, (struct weft__job *)NULL);
@@ -336,7 +410,7 @@ static struct weft__job *next_own(struct weft__worker *w)
 	}
 	if (weft__count(&w->tick) % FAIR_EVERY == 0)
 		job = next_fairly(w);
-	if (!job)
+	if (!job && weft__deque_size(&w->deque) != 0)
 		job = weft__deque_pop(&w->deque);
 	if (!job)
 		job = take_ready(w);

@@ -41,6 +41,9 @@ struct weft__worker {
 	/* What thieves read. */
 	struct weft__deque deque; /* forks and other jobs, newest first for the owner */
 	struct weft__fifo ready;  /* fibers that can go on, oldest first */
+	struct weft__job *next;	  /* a fiber, older than all in `ready`, or NULL (steal.h) */
+	uint64_t nexts;		  /* how often it was set */
+	uint64_t next_seen, next_since; /* of a thief: which it saw, and when first */
 	unsigned char *hungry;	  /* this thread's weft_hungry_byte */
 	unsigned index;
 	struct weft_runtime *runtime;

@@ -50,6 +50,35 @@ TaskTest(group, GR01_results_are_there_after_close)
 	return 0;
 }
 
+static int sees_size(void *arg)
+{
+	struct weft_group *g = arg;
+
+	HOLDS(weft_group_size(g) >= 1 && weft_group_size(g) <= 70000);
+	return 0;
+}
+
+/* The owner counts ahead, 65536 at a time. */
+TaskTest(group, the_size_is_that_of_the_children_however_many_are_started)
+{
+	struct weft_group g;
+
+	(void)arg;
+	HOLDS(weft_group_open(&g) == 0);
+	for (size_t i = 1; i <= 70000; i++) {
+		HOLDS(weft_spawn(&g, sees_size, &g) == 0);
+		if (i < 5 || (i > 65530 && i < 65550))
+			HOLDS(weft_group_size(&g) == i);
+	}
+	HOLDS(weft_group_wait(&g) == 0);
+	HOLDS(weft_group_size(&g) == 0);
+	for (size_t i = 1; i <= 3; i++) {
+		HOLDS(weft_spawn(&g, sees_size, &g) == 0);
+		HOLDS(weft_group_size(&g) == i);
+	}
+	return weft_group_close(&g, 0);
+}
+
 struct spawner {
 	struct weft_group *g;
 	struct child *child;

@@ -65,6 +65,16 @@ Test(fifo, a_steady_flow_never_grows)
 	cr_expect(eq(u64, weft__alloc_failures(), 0));
 }
 
+Test(fifo, an_owner_alone_takes_the_oldest_first_too)
+{
+	push_some(0, 3);
+	for (int i = 0; i < 3; i++)
+		cr_expect(eq(ptr, weft__fifo_take_alone(&fifo), &job[i]));
+	cr_expect(eq(ptr, weft__fifo_take_alone(&fifo), NULL));
+	push_some(3, 4);
+	cr_expect(eq(ptr, weft__fifo_take(&fifo), &job[3]));
+}
+
 Test(fifo, is_empty_tells_whether_a_job_is_there)
 {
 	cr_expect(weft__fifo_is_empty(&fifo));

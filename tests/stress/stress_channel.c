@@ -137,19 +137,20 @@ static int produce(void *arg)
 	return 0;
 }
 
-static ptrdiff_t receive_somehow(struct weft__rng *rng)
+/* Waits at no channel but its own, or at both: else all might wait at the one and all
+ * producers at the other. */
+static ptrdiff_t receive_somehow(struct weft__rng *rng, unsigned own)
 {
 	uint64_t items[MANY], other = 0;
-	unsigned first = (unsigned)weft__rng_below(rng, 2);
 	struct weft_select_case k[2] = {
-		{ .channel = &c[first], .item = &items[0] },
-		{ .channel = &c[!first], .item = &other },
+		{ .channel = &c[own], .item = &items[0] },
+		{ .channel = &c[!own], .item = &other },
 	};
 	ptrdiff_t rc;
 
 	switch (weft__rng_below(rng, 4)) {
 	case 0:
-		rc = weft_channel_recv_many(&c[first], items, MANY);
+		rc = weft_channel_recv_many(&c[own], items, MANY);
 		got_many(items, rc);
 		return rc;
 	case 1:
@@ -159,10 +160,10 @@ static ptrdiff_t receive_somehow(struct weft__rng *rng)
 		got(rc ? other : items[0]);
 		return 0;
 	case 2:
-		rc = weft_channel_try_recv(&c[first], items);
+		rc = weft_channel_try_recv(&c[!own], items);
 		break;
 	default:
-		rc = weft_channel_recv(&c[first], items);
+		rc = weft_channel_recv(&c[own], items);
 	}
 	if (rc == 0)
 		got(items[0]);
@@ -175,16 +176,16 @@ static bool is_over(void)
 	       weft_channel_length(&c[0]) == 0 && weft_channel_length(&c[1]) == 0;
 }
 
-static void consume_all(struct weft__rng *rng, bool deadlines)
+static void consume_all(struct weft__rng *rng, unsigned own, bool deadlines)
 {
 	while (!is_over()) {
 		struct weft_scope scope;
 		if (!deadlines || weft__rng_below(rng, 3)) {
-			expect(receive_somehow(rng));
+			expect(receive_somehow(rng, own));
 			continue;
 		}
 		weft_scope_enter(&scope, .timeout = (int64_t)weft__rng_below(rng, 20000));
-		expect(receive_somehow(rng));
+		expect(receive_somehow(rng, own));
 		weft_scope_leave(&scope, 0);
 		weft_yield(); /* without deadlines nobody else may get to run */
 	}
@@ -195,7 +196,7 @@ static int consume(void *arg)
 	struct weft__rng rng;
 
 	weft__rng_init(&rng, stress_seed + 1000 + (uint64_t)(uintptr_t)arg);
-	consume_all(&rng, true);
+	consume_all(&rng, (uintptr_t)arg % 2, true);
 	return 0;
 }
 
@@ -221,7 +222,7 @@ static void thread(unsigned index)
 	if (index == 0)
 		produce_all(&rng, TASKS * EACH, THREADS_EACH, false);
 	else
-		consume_all(&rng, false);
+		consume_all(&rng, 0, false);
 }
 
 static void round_of(struct weft_runtime *rt, struct weft__rng *rng)
