@@ -117,7 +117,7 @@ static int root(void *arg)
 {
 	const struct weft__root_call *call = arg;
 	struct weft__strand *s = weft__strand_self();
-	int64_t timeout = weft__config_timeout(s);
+	int64_t timeout = call->limited ? weft__config_timeout(s) : 0;
 	bool limited = timeout != 0 && timeout != WEFT_NEVER;
 	int rc = limited ? in_time(call, timeout) : call->fn(call->arg);
 
@@ -134,7 +134,6 @@ const struct weft__hooks weft__hooks = {
 	.is_host = weft__host_exists,
 	.root = root,
 	.pressed = weft__watch_pressed,
-	.watch = weft__watch_begin,
 	.configured = weft__config_changed,
 	.settle = settle,
 	.stuck = weft__report_stuck,

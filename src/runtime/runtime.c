@@ -299,10 +299,10 @@ static void run_root(struct weft__job *job)
 	weft__latch_arrive(&r->done, 1); /* nothing of r is touched after this */
 }
 
-int weft__root_run(struct weft_runtime *rt, weft_fn *fn, void *arg)
+int weft__root_run(struct weft_runtime *rt, weft_fn *fn, void *arg, bool limited)
 {
 	struct weft__ambient in = { .node = &rt->root };
-	struct weft__root_call call = { fn, arg };
+	struct weft__root_call call = { fn, arg, limited };
 
 	return weft__root_run_in(rt, &in, weft__hooks.root, &call);
 }
@@ -315,8 +315,6 @@ int weft__root_run_in(struct weft_runtime *rt, const struct weft__ambient *in, w
 	weft__strand_init(&r.strand, rt, in);
 	store_relaxed(&r.job.run, run_root);
 	weft__submit(rt, &r.job);
-	if (WEFT_UNLIKELY(load_relaxed(&rt->pressed) == WEFT__PRESSED_ALONE))
-		weft__hooks.watch(rt);
 	weft__latch_wait(&r.done);
 	return r.rc;
 }
@@ -333,7 +331,7 @@ int weft_runtime_run(struct weft_runtime *rt, weft_fn *fn, void *arg)
 		return fn(arg);
 	if (!weft__gate_enter(&rt->gate))
 		return WEFT_ESHUTDOWN;
-	int rc = weft__root_run(rt, fn, arg);
+	int rc = weft__root_run(rt, fn, arg, false);
 	weft__gate_leave(&rt->gate);
 	return rc;
 }

@@ -81,6 +81,7 @@ struct weft__strand {
 struct weft__root_call {
 	int (*fn)(void *arg);
 	void *arg;
+	bool limited; /* by .default_timeout */
 };
 
 /* What the floor above does for this one. */
@@ -99,8 +100,6 @@ struct weft__hooks {
 	int (*root)(void *arg);
 	/* Work is ready and no worker is free, and rt->pressed is 0.  Under any lock. */
 	void (*pressed)(struct weft_runtime *rt);
-	/* Starts a thread to look at that.  Under no lock. */
-	void (*watch)(struct weft_runtime *rt);
 	/* Settings of a running runtime have changed. */
 	void (*configured)(struct weft_runtime *rt);
 	/* A shutdown: whether all is quiet outside of tasks too, by the deadline; and if
