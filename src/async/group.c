@@ -255,13 +255,12 @@ void weft__task_init(struct weft__task *t, struct weft_runtime *rt, struct weft_
 }
 
 /* The group of a daemon is done with its other children. */
-static void dismiss(struct weft_runtime *rt, struct weft__node *n)
+static void dismiss(struct weft__node *n)
 {
 	weft__spin_lock(&n->lock);
 	unsigned flags = n->flags & ~(unsigned)WEFT__NODE_SHIELD;
 	store_release(&n->flags, (uint8_t)(flags | WEFT__NODE_CANCELLED));
 	weft__spin_unlock(&n->lock);
-	weft__walk_queue(rt, n);
 }
 
 static void enlist_daemon(struct weft__group *g, struct weft__task *t, bool service)
@@ -272,7 +271,7 @@ static void enlist_daemon(struct weft__group *g, struct weft__task *t, bool serv
 		t->strand.node.flags |= WEFT__NODE_SHIELD;
 	weft__node_link(&t->strand.node); /* close() finds it, or it finds this: */
 	if (load_acquire(&g->dismissed))
-		dismiss(t->strand.runtime, &t->strand.node);
+		dismiss(&t->strand.node); /* it has not started: nothing to wake */
 }
 
 static void apply(struct weft__task *t, const struct weft_spawn_opts *o)
@@ -596,8 +595,10 @@ static void cancel_daemons(struct weft__group *g)
 	weft__spin_lock(&n->lock);
 	weft__list_for_each (link, &n->children) {
 		struct weft__node *c = WEFT__CONTAINER(link, struct weft__node, link);
-		if (load_relaxed(&c->flags) & WEFT__NODE_DAEMON)
-			dismiss(rt, c);
+		if (!(load_relaxed(&c->flags) & WEFT__NODE_DAEMON))
+			continue;
+		dismiss(c);
+		weft__walk_queue(rt, c);
 	}
 	weft__spin_unlock(&n->lock);
 	add_seqcst(&weft__cancel_epoch, 1);

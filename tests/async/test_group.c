@@ -50,6 +50,13 @@ TaskTest(group, GR01_results_are_there_after_close)
 	return 0;
 }
 
+/* Other workers may have ended some of them. */
+static bool has_size(const struct weft_group *g, size_t n)
+{
+	size_t size = weft_group_size(g);
+	return go_workers == 1 ? size == n : size <= n;
+}
+
 static int sees_size(void *arg)
 {
 	struct weft_group *g = arg;
@@ -68,13 +75,13 @@ TaskTest(group, the_size_is_that_of_the_children_however_many_are_started)
 	for (size_t i = 1; i <= 70000; i++) {
 		HOLDS(weft_spawn(&g, sees_size, &g) == 0);
 		if (i < 5 || (i > 65530 && i < 65550))
-			HOLDS(weft_group_size(&g) == i);
+			HOLDS(has_size(&g, i));
 	}
 	HOLDS(weft_group_wait(&g) == 0);
 	HOLDS(weft_group_size(&g) == 0);
 	for (size_t i = 1; i <= 3; i++) {
 		HOLDS(weft_spawn(&g, sees_size, &g) == 0);
-		HOLDS(weft_group_size(&g) == i);
+		HOLDS(has_size(&g, i));
 	}
 	return weft_group_close(&g, 0);
 }
