@@ -31,6 +31,10 @@
  *       A top of the past with a bottom of now is harmless: the CAS fails.  A
  *       bottom older than the top would show an empty queue, or one with fewer
  *       than no jobs, where there is work.
+ *   O5  push -> the next push    release bottom => acquire bottom (push)
+ *       The owner is one thread, and for the machine a relaxed load does.  But it runs
+ *       many fibers, to ThreadSanitizer a thread each: the release of one hands on the
+ *       jobs of another only if that one was acquired before.
  *
  * Why take has no fence where the deque's steal has one.  That fence pairs with
  * an owner who takes the newest job by lowering bottom and skips the CAS when
@@ -119,7 +123,7 @@ static inline int weft__fifo_push_full(struct weft__fifo *fifo, struct weft__job
  * is then unchanged and the job still the caller's. */
 static inline int weft__fifo_push(struct weft__fifo *fifo, struct weft__job *job)
 {
-	int64_t b = load_relaxed(&fifo->bottom);	     /* I1 */
+	int64_t b = load_acquire(&fifo->bottom);	     /* I1, O5 */
 	struct weft__ring *ring = load_relaxed(&fifo->ring); /* I1 */
 	int64_t t = load_acquire(&fifo->top);		     /* O2 */
 

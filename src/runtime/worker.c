@@ -30,6 +30,9 @@
  * context with them; and so does the slot:
  *
  *   O1  fiber -> taker    release next (put_next) => acquire next (take_next, steal.c)
+ *   O2  a job that one fiber of a worker took -> the next fiber, which runs it
+ *                         release handoff => acquire handoff.  For ThreadSanitizer, to
+ *                         which fibers are threads.
  */
 #include "runtime/worker.h"
 
@@ -384,7 +387,7 @@ void weft_yield(void)
 	if (!job && weft__deque_size(&w->deque) == 0 && !load_relaxed(&w->next) &&
 	    weft__fifo_is_empty(&w->ready) && weft__inject_is_empty(&w->runtime->inject))
 		return;
-	store_relaxed(&w->handoff, job);
+	store_release(&w->handoff, job); /* O2 */
 	if (suspend_to_loop(w, back_of_the_queue, NULL) == 0 || !job)
 		return;
 	/* Without a stack nobody else runs. */
@@ -402,7 +405,7 @@ static struct weft__job *next_fairly(struct weft__worker *w)
 
 static struct weft__job *next_own(struct weft__worker *w)
 {
-	struct weft__job *job = load_relaxed(&w->handoff);
+	struct weft__job *job = load_acquire(&w->handoff); /* O2 */
 
 	if (job) {
 		store_relaxed(&w->handoff, (struct weft__job *)NULL);
