@@ -190,7 +190,7 @@ static struct weft__job *take_next(struct weft__worker *w)
 	return job;
 }
 
-/* The oldest of what the worker has ready.  A worker alone has nobody to race for it. */
+/* The slot, and then the oldest of the queue.  A worker alone has nobody to race for it. */
 static struct weft__job *take_ready(struct weft__worker *w)
 {
 	struct weft__job *job = take_next(w);
@@ -354,7 +354,7 @@ void weft_yield(void)
 	if (!job && weft__deque_size(&w->deque) == 0 && !load_relaxed(&w->next) &&
 	    weft__fifo_is_empty(&w->ready) && weft__inject_is_empty(&w->runtime->inject))
 		return;
-	store_relaxed(&w->handoff, job);
+	store_release(&w->handoff, job); /* an edge between fibers, for ThreadSanitizer */
 	if (suspend_to_loop(w, back_of_the_queue, NULL) == 0 || !job)
 		return;
 	/* Without a stack nobody else runs. */
@@ -372,7 +372,7 @@ static struct weft__job *next_fairly(struct weft__worker *w)
 
 static struct weft__job *next_own(struct weft__worker *w)
 {
-	struct weft__job *job = load_relaxed(&w->handoff);
+	struct weft__job *job = load_acquire(&w->handoff);
 
 	if (job) {
 		store_relaxed(&w->handoff, (struct weft__job *)NULL);
