@@ -342,11 +342,11 @@ void weft_yield(void)
 	if (!job && weft__deque_size(&w->deque) == 0 && !load_relaxed(&w->next) &&
 	    weft__fifo_is_empty(&w->ready) && weft__inject_is_empty(&w->runtime->inject))
 		return;
-	w->handoff = job;
+	store_relaxed(&w->handoff, job);
 	if (suspend_to_loop(w, back_of_the_queue, NULL) == 0 || !job)
 		return;
 	/* Without a stack nobody else runs. */
-	w->handoff = NULL;
+	store_relaxed(&w->handoff, (struct weft__job *)NULL);
 	weft__inject_push(&w->runtime->inject, job);
 }
 
@@ -360,10 +360,10 @@ static struct weft__job *next_fairly(struct weft__worker *w)
 
 static struct weft__job *next_own(struct weft__worker *w)
 {
-	struct weft__job *job = w->handoff;
+	struct weft__job *job = load_relaxed(&w->handoff);
 
 	if (job) {
-		w->handoff = NULL;
+		store_relaxed(&w->handoff, (struct weft__job *)NULL);
 		return job;
 	}
 	if (weft__count(&w->tick) % FAIR_EVERY == 0)
