@@ -6,6 +6,7 @@
 #define WEFT_WEFT_H
 
 #include <weft/alloc.h>
+#include <weft/buf.h>
 #include <weft/channel.h>
 #include <weft/error.h>
 #include <weft/fork.h>
@@ -14,6 +15,7 @@
 #include <weft/io.h>
 #include <weft/local.h>
 #include <weft/offload.h>
+#include <weft/process.h>
 #include <weft/remote.h>
 #include <weft/runtime.h>
 #include <weft/scope.h>
