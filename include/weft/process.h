@@ -18,7 +18,8 @@
  *
  * Workers belong to a pool, are started as they are needed, and take one job at a time.
  * One that dies is replaced; jobs that wait are not concerned.  A job whose worker died
- * before it can have begun is given to another, once; one that may have begun never is.
+ * before it had taken the job from its socket is given to another, once; one that may
+ * have begun never is.
  *
  * A cancel or a deadline of the caller ends a job for good: SIGTERM to the worker and
  * all in its process group, SIGKILL when the grace period is over, and the call returns
