@@ -9,6 +9,7 @@
 #include <weft/buf.h>
 #include <weft/channel.h>
 #include <weft/error.h>
+#include <weft/exec.h>
 #include <weft/fork.h>
 #include <weft/info.h>
 #include <weft/interop.h>
