@@ -429,6 +429,14 @@ static void ended(struct weft_process_pool *pool, struct weft__process_worker *w
 	pool->count--;
 }
 
+/* Its end will follow.  Before another worker is started it has to count. */
+static void lost_socket(struct weft_process_pool *pool, struct weft__process_worker *w)
+{
+	set_ending(pool, w);
+	if (!w->is_judged)
+		init_failed(pool, w);
+}
+
 static void look(struct weft_process_pool *pool, struct weft__process_worker *w)
 {
 	struct weft__answer answer;
@@ -443,7 +451,7 @@ static void look(struct weft_process_pool *pool, struct weft__process_worker *w)
 	if (event == WEFT__PROC_ENDED)
 		ended(pool, w);
 	else if (w->proc.fd < 0)
-		set_ending(pool, w);
+		lost_socket(pool, w);
 }
 
 /* --- the thread ------------------------------------------------------------ */
