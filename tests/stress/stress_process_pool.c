@@ -4,7 +4,7 @@
  * answered once, by what it computes or by WEFT_ECRASHED, and nothing is left behind
  *
  * Some callers give up in the middle, so that kills of ours meet those of the pool.
- * With argument 250 there are 50,000 kills.
+ * With argument 250 there are 50,000 kills and a million jobs.
  */
 #include <signal.h>
 #include <string.h>
@@ -18,7 +18,7 @@
 #include "support/proc.h"
 #include "support/stress.h"
 
-enum { CALLERS = 12, WORKERS = 8, ROUND_KILLS = 200 };
+enum { CALLERS = 12, WORKERS = 8, ROUND_KILLS = 200, CALLS_A_KILL = 20 };
 
 static struct weft_process_pool *pool;
 static uint64_t kills, target;
@@ -138,8 +138,9 @@ static void *killer(void *arg)
 
 	weft__rng_init(&rng, stress_seed ^ 0x5eed);
 	while (load_acquire(&kills) < target) {
-		kill_one(&rng);
-		usleep((useconds_t)weft__rng_below(&rng, 2000));
+		if (load_relaxed(&calls) >= CALLS_A_KILL * load_relaxed(&kills))
+			kill_one(&rng);
+		usleep((useconds_t)weft__rng_below(&rng, 500));
 	}
 	return arg;
 }
