@@ -46,6 +46,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -757,7 +758,7 @@ static void apply(struct weft_process_pool *pool, const struct weft_process_pool
 	pool->idle_ns = o->idle ? o->idle : IDLE;
 	pool->grace = o->kill_grace ? o->kill_grace : GRACE;
 	pool->limits = (struct weft__proc_limits){ .memory = o->memory, .cpu = o->cpu };
-	strncpy(pool->name, o->name ? o->name : "weft/proc", sizeof pool->name - 1);
+	snprintf(pool->name, sizeof pool->name, "%.9s", o->name ? o->name : "weft/proc");
 }
 
 int weft__process_pool_new(struct weft_process_pool **out,
