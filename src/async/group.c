@@ -726,6 +726,54 @@ int weft_group_close(struct weft_group *group, int rc)
 	return WEFT_EINVAL;
 }
 
+/* --- aside ---------------------------------------------------------------- */
+
+/* Nobody is parked at the node, so it has no owner before one closes it.  Nor does it have
+ * timers: it is cancelled as a node, and the reason for that is there from the start. */
+void weft__group_open_aside(struct weft__group *g, struct weft__strand *s)
+{
+	static const struct weft_group_opts none = { .size = sizeof none };
+
+	init(g, &none);
+	g->scope.reason = (struct weft_reason){ WEFT_REASON_EXPLICIT, WEFT_ECANCELED, NULL, NULL };
+	g->scope.runtime = s->runtime;
+	g->scope.node.parent = s->in.node;
+	weft__node_link(&g->scope.node);
+	g->scope.state = WEFT__SCOPE_ENTERED;
+}
+
+int weft__group_start_aside(struct weft__group *g, weft_fn *fn, void *arg, const char *name)
+{
+	struct weft__strand *s = weft__strand_self();
+	struct weft_runtime *rt = g->scope.runtime;
+	struct weft__task *t = weft__record_get(rt);
+
+	if (WEFT_UNLIKELY(!t))
+		return WEFT_ENOMEM;
+	weft__task_init(t, rt, &g->scope.node, s ? s->in.locals : NULL, fn, arg);
+	t->name = name;
+	add_seqcst(&g->pending, WEFT__PENDING_ONE);
+	weft__submit(rt, &t->job);
+	return 0;
+}
+
+void weft__group_cancel_aside(struct weft__group *g)
+{
+	weft__node_cancel(g->scope.runtime, &g->scope.node);
+}
+
+void weft__group_close_aside(struct weft__group *g)
+{
+	struct weft__thread_strand local;
+
+	if (load_acquire(&g->pending)) /* O1 */
+		weft__group_cancel_aside(g);
+	store_relaxed(&g->scope.owner, weft__strand_here(&local));
+	join(g, ~WEFT__PENDING_WAITING, 0);
+	g->scope.state = WEFT__SCOPE_LEFT;
+	weft__node_unlink(&g->scope.node);
+}
+
 /* --- one by one ---------------------------------------------------------- */
 
 /* With the lock held.  True when nobody has use for the record any more. */
