@@ -14,6 +14,7 @@
 #include <weft/io.h>
 #include <weft/local.h>
 #include <weft/offload.h>
+#include <weft/rate.h>
 #include <weft/remote.h>
 #include <weft/runtime.h>
 #include <weft/scope.h>
