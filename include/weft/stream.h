@@ -270,12 +270,13 @@ WEFT_API struct weft_stream *weft_window_time(struct weft_stream *s, int64_t len
 					      size_t most);
 
 /* `rate` items per `per`, evenly spaced, up to `burst` at once after a pause (and at the
- * beginning).  Times are exact: what was late does not shift what follows. */
+ * beginning).  Times are exact: what was late does not shift what follows.  WEFT_EINVAL for
+ * a rate of 0. */
 struct weft_throttle_opts {
 	size_t size;
 	uint64_t rate;	/* 1 or more */
 	int64_t per;	/* 0: a second */
-	uint64_t burst; /* 1 or more; there is no default in weft_throttle_opt */
+	uint64_t burst; /* 0: 1 */
 };
 WEFT_API struct weft_stream *weft_throttle_opt(struct weft_stream *s,
 					       const struct weft_throttle_opts *opts);
@@ -336,9 +337,8 @@ WEFT_END_DECLS
 	weft_retry_stream_opt(make, arg, item_size, WEFT_STREAM_OPTS(weft_retry_opts, __VA_ARGS__))
 #define weft_batch(s, n, timeout, ...) \
 	weft_batch_opt(s, n, timeout, WEFT_STREAM_OPTS(weft_batch_opts, __VA_ARGS__))
-/* With a burst of 1 unless it says otherwise. */
 #define weft_throttle(s, ...) \
-	weft_throttle_opt(s, WEFT_STREAM_OPTS(weft_throttle_opts, .burst = 1, __VA_ARGS__))
+	weft_throttle_opt(s, WEFT_STREAM_OPTS(weft_throttle_opts, __VA_ARGS__))
 #define weft_share(s, readers, n, ...) \
 	weft_share_opt(s, readers, n, WEFT_STREAM_OPTS(weft_share_opts, __VA_ARGS__))
 #define weft_partition(s, fn, arg, readers, n, ...) \

@@ -74,15 +74,14 @@ int weft_rate_limiter_init(struct weft_rate_limiter *l, uint64_t rate, int64_t p
 	return 0;
 }
 
-/* The first in the line, which the lock is.  It counts as passed when it might have:
- * that its sleep ended late does not shift those behind it. */
+/* The first in the line, which the lock is. */
 static int acquire(struct weft__gcra *g, uint64_t n)
 {
 	int64_t now = weft_now(), at = weft__gcra_when(g, n, now);
 	int rc = at > now ? weft_sleep_until(at) : 0;
 
 	if (rc == 0)
-		weft__gcra_take(g, n, at > now ? at : now);
+		weft__gcra_take(g, n, now);
 	return rc;
 }
 

@@ -22,7 +22,8 @@ bool weft__gcra_init(struct weft__gcra *g, uint64_t rate, int64_t per, uint64_t 
 /* The earliest time at which n units, at most `burst`, may pass. */
 int64_t weft__gcra_when(const struct weft__gcra *g, uint64_t n, int64_t now);
 
-/* They pass at `now`, which is not before that time. */
+/* They pass, `now` being what that was asked with, and waited for: a wait is not idle time,
+ * not the fraction by which it was rounded up, and not what it took longer. */
 void weft__gcra_take(struct weft__gcra *g, uint64_t n, int64_t now);
 
 #endif

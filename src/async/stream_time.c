@@ -137,7 +137,7 @@ static int throttle_next(void *state, void *item)
 	rc = at > now ? weft_sleep_until(at) : 0;
 	if (rc != 0)
 		return rc;
-	weft__gcra_take(&t->gcra, 1, at > now ? at : now);
+	weft__gcra_take(&t->gcra, 1, now);
 	return release(&t->held, item);
 }
 
@@ -151,7 +151,8 @@ struct weft_stream *weft_throttle_opt(struct weft_stream *source,
 	void *state;
 
 	if (!o || o->size < sizeof *o ||
-	    !weft__gcra_init(&gcra, o->rate, o->per ? o->per : WEFT_SEC(1), o->burst))
+	    !weft__gcra_init(&gcra, o->rate, o->per ? o->per : WEFT_SEC(1),
+			     o->burst ? o->burst : 1))
 		return weft__refuse(source, WEFT_EINVAL, weft_stream_item_size(source));
 	struct weft_stream *s = held(&ops, source, sizeof(struct throttle), &state);
 	if (s)
