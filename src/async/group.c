@@ -728,12 +728,14 @@ int weft_group_close(struct weft_group *group, int rc)
 
 /* --- aside ---------------------------------------------------------------- */
 
-/* Nobody is parked at the node, so it has no owner before one closes it. */
+/* Nobody is parked at the node, so it has no owner before one closes it.  Nor does it have
+ * timers: it is cancelled as a node, and the reason for that is there from the start. */
 void weft__group_open_aside(struct weft__group *g, struct weft__strand *s)
 {
 	static const struct weft_group_opts none = { .size = sizeof none };
 
 	init(g, &none);
+	g->scope.reason = (struct weft_reason){ WEFT_REASON_EXPLICIT, WEFT_ECANCELED, NULL, NULL };
 	g->scope.runtime = s->runtime;
 	g->scope.node.parent = s->in.node;
 	weft__node_link(&g->scope.node);
@@ -757,9 +759,7 @@ int weft__group_start_aside(struct weft__group *g, weft_fn *fn, void *arg, const
 
 void weft__group_cancel_aside(struct weft__group *g)
 {
-	struct weft_reason reason = { .kind = WEFT_REASON_EXPLICIT, .code = WEFT_ECANCELED };
-
-	weft__scope_cancel(&g->scope, reason);
+	weft__node_cancel(g->scope.runtime, &g->scope.node);
 }
 
 void weft__group_close_aside(struct weft__group *g)
