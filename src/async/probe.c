@@ -215,7 +215,7 @@ bool weft__probe(struct weft__worker *w, const struct weft__node *node, struct w
 
 void weft__probe_print_frames(FILE *out, void *const *frames, int count)
 {
-	char **symbols = backtrace_symbols(frames, count);
+	char **symbols = count ? backtrace_symbols(frames, count) : NULL;
 
 	for (int i = 0; i < count; i++)
 		fprintf(out, "    %s\n", symbols ? symbols[i] : "?");

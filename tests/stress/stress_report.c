@@ -92,7 +92,7 @@ static void look(unsigned index)
 int main(int argc, char **argv)
 {
 	struct stress_thread lookers[DUMPERS];
-	long rounds = 300;
+	long rounds = 100;
 
 	stress_begin(argc, argv);
 	rounds *= stress_scale;
