@@ -208,6 +208,8 @@ static int use_file(void *arg)
 
 	x->got[0] = weft_write_full(x->in, "twelve bytes", 12);
 	x->got[1] = lseek(x->in, 4, SEEK_SET);
+	fsync(x->in); /* and out of the cache, where there is a disk behind it */
+	posix_fadvise(x->in, 0, 0, POSIX_FADV_DONTNEED);
 	x->got[2] = weft_read_full(x->in, x->text, sizeof x->text);
 	x->got[3] = weft_read(x->in, x->text, sizeof x->text);
 	return 0;

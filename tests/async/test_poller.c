@@ -359,26 +359,41 @@ Test(poller, a_call_that_began_before_the_close_does_not_wait_for_the_next_file)
 	close_scene(&x);
 }
 
-/* b's event comes behind the stale one of the old file, and both in their order. */
+static int wait_for_b(void *arg)
+{
+	struct scene *x = arg;
+
+	weft_wait_fd(x->b[0], WEFT_READABLE);
+	store_release(&x->step, 1);
+	return 0;
+}
+
+/* b's event comes behind the stale one of the old file: when it has been dealt with,
+ * so has that. */
 static int stale_then_fresh(void *arg)
 {
 	struct scene *x = arg;
 
-	until_waiting(1);
+	until_waiting(2);
 	send_byte(x->a[1]);
 	send_byte(x->b[1]);
-	weft_wait_fd(x->b[0], WEFT_READABLE);
-	for (int i = 0; i < 10; i++)
+	while (load_acquire(&x->step) == 0)
 		weft_yield();
 	x->got[1] = x->got[0]; /* the reader of the new file still waits */
 	send_byte(x->got[3]);
 	return 0;
 }
 
+static int both_waiters(void *arg)
+{
+	struct pair p = { wait_for_a, wait_for_b, arg };
+	return pair_main(&p);
+}
+
 static int reuse_number(void *arg)
 {
 	struct scene *x = arg;
-	struct pair p = { wait_for_a, stale_then_fresh, x };
+	struct pair p = { both_waiters, stale_then_fresh, x };
 	int pipe_ends[2];
 
 	/* Registered and given up, so that the event is still to come. */
