@@ -2,8 +2,7 @@
 /*
  * pipeline.c - three stages, each a task, with channels between them
  *
- * A stage ends when the channel before it is closed and empty, and closes the one
- * behind it.  A full channel makes the stage before it wait.
+ * A stage ends when the channel before it is closed and empty.
  */
 #include <stdio.h>
 
@@ -39,13 +38,11 @@ WEFT_TASK(run, struct pipeline, p)
 {
 	struct weft_group g;
 	unsigned n;
-
 	weft_channel_init(&p->numbers, p->number_room, sizeof n, ROOM);
 	weft_channel_init(&p->squares, p->square_room, sizeof n, ROOM);
+
 	int rc = weft_group_open(&g);
-	if (rc == 0)
-		rc = weft_spawn(&g, count, p);
-	if (rc == 0)
+	if (rc == 0 && (rc = weft_spawn(&g, count, p)) == 0)
 		rc = weft_spawn(&g, square, p);
 	while (rc == 0 && weft_channel_recv(&p->squares, &n) == 0)
 		p->sum += n;
