@@ -83,6 +83,7 @@ static void parked(struct weft__worker *w, struct weft__fiber *from, void *arg)
 {
 	struct weft__strand *s = arg;
 
+	/* The same thread, but another fiber than began the wait. */
 	weft__tsan_acquire(s);
 	store_relaxed(&s->fiber, from);
 	if (!set_parked(s))

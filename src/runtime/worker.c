@@ -283,8 +283,10 @@ bool weft__run_here(void)
 		weft__inject_push(&w->runtime->inject, job);
 		return false;
 	}
-	if (job)
+	if (job) {
+		weft__tsan_acquire(job);
 		load_relaxed (&job->run)(job);
+	}
 	fiber->strand = strand;
 	fiber->name = name;
 	return job != NULL;
@@ -311,6 +313,7 @@ static struct weft__worker *worker_of(struct weft_runtime *runtime)
 static void submit_quietly(struct weft_runtime *runtime, struct weft__worker *w,
 			   struct weft__job *job)
 {
+	weft__tsan_release(job); /* the queue keeps the edge of its last producer alone */
 	if (w)
 		enqueue(w, job);
 	else
@@ -468,6 +471,7 @@ static void loop(void *arg)
 		if (!job)
 			weft__continue(&w->thread_fiber);
 		store_relaxed(&w->region.state, WEFT__REGION_NONE);
+		weft__tsan_acquire(job); /* submit_quietly */
 		load_relaxed (&job->run)(job);
 	}
 }
