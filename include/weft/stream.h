@@ -146,7 +146,8 @@ WEFT_API struct weft_stream *weft_walk(const char *root);
 
 /* --- stages that only compute --------------------------------------------- */
 
-/* out = fn(in): 1 for an item, 0 to leave it out, an error. */
+/* out = fn(in): 1 for an item, 0 to leave it out, an error.  After WEFT_ECANCELED it is
+ * called for the same item again. */
 typedef int weft_apply_fn(const void *in, void *out, void *arg);
 
 struct weft_apply_opts {
