@@ -132,23 +132,28 @@ struct weft_text {
 };
 
 /* struct weft_text: lines without their newline, of up to `longest` bytes (0: 1 MiB;
- * WEFT_EMSGSIZE beyond), or blocks of up to `size` bytes.  Files, pipes, sockets.  The
- * descriptor is borrowed, or closed with the stream. */
+ * -EMSGSIZE beyond), the last with or without one, any bytes inside; or blocks of up to
+ * `size` bytes, as one read gives them.  Files, pipes, sockets (weft/io.h).  The
+ * descriptor is borrowed, or closed with the stream, also when that is not made. */
 WEFT_API struct weft_stream *weft_from_lines(int fd, size_t longest, bool close_fd);
 WEFT_API struct weft_stream *weft_from_blocks(int fd, size_t size, bool close_fd);
 
 /* struct weft_entry: everything below a directory, each directory before what is in it;
- * symbolic links are not followed.  Valid until the next one. */
+ * symbolic links are not followed, but for the root.  Valid until the next one.  A
+ * descriptor a level is open.  A root that cannot be read is an error, a directory below
+ * it is passed over.  The worker is held while the disk is read. */
 struct weft_entry {
 	const char *path;   /* root + "/" + ... */
 	unsigned char type; /* DT_REG ... of dirent.h */
-	int depth;
+	int depth;          /* 1: directly in the root */
+	int rc;             /* 0, or why what is in this directory is not listed */
 };
 WEFT_API struct weft_stream *weft_walk(const char *root);
 
 /* --- stages that only compute --------------------------------------------- */
 
-/* out = fn(in): 1 for an item, 0 to leave it out, an error. */
+/* out = fn(in): 1 for an item, 0 to leave it out, an error.  After WEFT_ECANCELED it is
+ * called for the same item again. */
 typedef int weft_apply_fn(const void *in, void *out, void *arg);
 
 struct weft_apply_opts {

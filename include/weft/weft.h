@@ -21,6 +21,7 @@
 #include <weft/remote.h>
 #include <weft/runtime.h>
 #include <weft/scope.h>
+#include <weft/sink.h>
 #include <weft/sort.h>
 #include <weft/stream.h>
 #include <weft/sync.h>

@@ -6,6 +6,7 @@
 #define WEFT_ASYNC_STREAM_H
 
 #include <weft/error.h>
+#include <weft/scope.h>
 #include <weft/stream.h>
 
 struct weft_stream {
@@ -37,6 +38,13 @@ static inline int weft__next(struct weft_stream *s, void *item)
 	if (WEFT_UNLIKELY(rc <= 0) && rc != WEFT_ECANCELED && (rc == 0 || rc != s->goes_on))
 		s->rc = rc;
 	return rc;
+}
+
+/* A source that never waits is no cancellation point by nature; it asks every 64 items,
+ * so that a long chain over it can be stopped. */
+static inline int weft__stream_ask(unsigned *asked)
+{
+	return WEFT_UNLIKELY(++*asked % 64 == 0) ? weft_checkpoint() : 0;
 }
 
 /* weft_apply without tasks. */
