@@ -117,7 +117,7 @@ static void measure(const int64_t *items, size_t n)
 	bench_plain(&row, "loop", loop_side, &j);
 	bench_plain(&row, "pointers", pointer_side, &j);
 	bench_weft(&row, "stream", 1, stream_side, &j);
-	bench_bar(&row, "ST", "stream", NULL, BENCH_AT_MOST, 5);
+	bench_bar_cpu(&row, "ST", "stream", NULL, BENCH_AT_MOST, 5);
 	bench_run(&row);
 }
 

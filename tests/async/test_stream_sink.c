@@ -135,7 +135,7 @@ Test(stream_sink, for_each_ends_with_the_first_error_and_the_stream_goes_on)
 
 /* --- several at once -------------------------------------------------------- */
 
-static uint32_t now, most, done;
+static uint32_t now, most, done, started;
 static int64_t bad;
 
 static int works(void *item, void *arg)
@@ -144,6 +144,7 @@ static int works(void *item, void *arg)
 	int rc;
 
 	(void)arg;
+	add_seqcst(&started, 1);
 	while (here > load_relaxed(&most))
 		store_relaxed(&most, here);
 	rc = weft_sleep(WEFT_SEC(1));
@@ -159,7 +160,7 @@ TaskTest(stream_sink, for_each_runs_so_many_at_a_time)
 
 	(void)arg;
 	bad = -1;
-	now = most = done = 0;
+	now = most = done = started = 0;
 	HOLDS(weft_stream_for_each(s, works, NULL, .limit = 10) == 0);
 	HOLDS(done == 100);
 	HOLDS(most <= 10);
@@ -175,10 +176,11 @@ TaskTest(stream_sink, for_each_cancels_the_others_when_one_fails)
 
 	(void)arg;
 	bad = 0;
-	now = most = done = 0;
+	now = most = done = started = 0;
 	HOLDS(weft_stream_for_each(s, works, NULL, .limit = 4) == WEFT_EIO);
 	HOLDS(now == 0);
 	HOLDS(done <= 4);
+	HOLDS(probe.given == started + probe.dropped);
 	weft_stream_destroy(s);
 	return 0;
 }
@@ -191,13 +193,14 @@ TaskTest(stream_sink, for_each_ends_its_tasks_when_it_is_cancelled)
 
 	(void)arg;
 	bad = -1;
-	now = most = done = 0;
+	now = most = done = started = 0;
 	weft_scope_enter(&scope, .timeout = WEFT_MS(2500));
 	int rc = weft_stream_for_each(s, works, NULL, .limit = 4);
 	HOLDS(rc == WEFT_ECANCELED);
 	HOLDS(weft_scope_leave(&scope, rc) == WEFT_ETIMEDOUT);
 	HOLDS(now == 0);
 	HOLDS(done == 8);
+	HOLDS(probe.given == started + probe.dropped);
 	weft_stream_destroy(s);
 	return 0;
 }
