@@ -912,12 +912,15 @@ TaskTest(group, GR28_a_hundred_thousand_children)
 	HOLDS(hundred_thousand(NULL) == 0);
 	uint32_t blocks = records->blocks;
 	int64_t live = weft__alloc_live();
+	/* The body may move to a worker whose queue of ready jobs has not grown yet; a ring of
+	 * 128 Ki jobs and all before it are 2 MiB. */
+	int64_t rings = go_workers > 1 ? (int64_t)go_workers << 21 : 0;
 	for (int i = 0; i < 3; i++)
 		HOLDS(hundred_thousand(NULL) == 0);
 	HOLDS(counted == 400000);
 	HOLDS(blocks <= 100000 / WEFT__RECORD_BLOCK + 1 + go_workers);
 	HOLDS(records->blocks <= 100000 / WEFT__RECORD_BLOCK + 1 + go_workers);
-	HOLDS(records->blocks != blocks || weft__alloc_live() <= live + 65536);
+	HOLDS(records->blocks != blocks || weft__alloc_live() <= live + 65536 + rings);
 	return 0;
 }
 
