@@ -288,7 +288,8 @@ Test(runtime, worker_index_tells_workers_apart)
 	cr_expect(eq(int, weft_worker_index(), -1));
 }
 
-/* Blocked in this thread: 1, and 2 when one that belongs to faults is. */
+/* Blocked in this thread, but for SIGURG, by which a stuck task is asked where it is: 1,
+ * and 2 when one that belongs to faults is. */
 static int note_mask(void *arg)
 {
 	static const int of_faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT };
@@ -301,7 +302,7 @@ static int note_mask(void *arg)
 		if (sig != SIGKILL && sig != SIGSTOP && (sig < 32 || sig >= SIGRTMIN))
 			*seen &= sigismember(&mask, sig) ||
 				 (sig == SIGSEGV || sig == SIGBUS || sig == SIGFPE ||
-				  sig == SIGILL || sig == SIGABRT);
+				  sig == SIGILL || sig == SIGABRT || sig == SIGURG);
 	for (size_t i = 0; i < COUNT_OF(of_faults); i++)
 		if (sigismember(&mask, of_faults[i]))
 			*seen = 2;
