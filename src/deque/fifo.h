@@ -119,11 +119,17 @@ static inline int weft__fifo_push_full(struct weft__fifo *fifo, struct weft__job
 	return 0;
 }
 
+/* Private: bottom, for the owner. */
+static inline int64_t weft__fifo_own_bottom(const struct weft__fifo *fifo)
+{
+	return WEFT__TSAN ? load_acquire(&fifo->bottom) : load_relaxed(&fifo->bottom); /* O5 */
+}
+
 /* `job` may not be NULL.  WEFT_ENOMEM when a full queue cannot grow; the queue
  * is then unchanged and the job still the caller's. */
 static inline int weft__fifo_push(struct weft__fifo *fifo, struct weft__job *job)
 {
-	int64_t b = load_acquire(&fifo->bottom);	     /* I1, O5 */
+	int64_t b = weft__fifo_own_bottom(fifo);	     /* I1, O5 */
 	struct weft__ring *ring = load_relaxed(&fifo->ring); /* I1 */
 	int64_t t = load_acquire(&fifo->top);		     /* O2 */
 
