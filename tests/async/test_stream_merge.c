@@ -278,10 +278,13 @@ Test(stream_merge, ST24_of_ten_thousand_sources_with_one_item_each)
 	cr_assert(eq(sz, count, MANY));
 }
 
+/* A pull of an item is a task, and AddressSanitizer makes a task dear. */
+enum { ITEMS = WEFT__ASAN ? 100000 : 1000000 };
+
 static int through_all(void *arg)
 {
-	struct weft_stream *two[2] = { weft_from_range(0, 500000, 1),
-				       weft_from_range(500000, 1000000, 1) };
+	struct weft_stream *two[2] = { weft_from_range(0, ITEMS / 2, 1),
+				       weft_from_range(ITEMS / 2, ITEMS, 1) };
 	struct weft_stream *s = weft_batch(weft_buffer(weft_merge(two, 2), 64), 100, 0);
 	struct weft_chunk chunk;
 
@@ -298,8 +301,8 @@ static int through_all(void *arg)
 Test(stream_merge, ST23_a_million_items_through_merge_buffer_and_batch)
 {
 	cr_assert(eq(int, run_virtual(through_all, NULL), 0));
-	cr_assert(eq(sz, count, 1000000));
-	cr_assert(eq(i64, took, INT64_C(499999500000)));
+	cr_assert(eq(sz, count, ITEMS));
+	cr_assert(eq(i64, took, (int64_t)ITEMS * (ITEMS - 1) / 2));
 }
 
 static int take_one(void *arg)
