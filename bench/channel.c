@@ -290,8 +290,8 @@ static void measure_round_trips(long n)
 	bench_peer(&row, "Boost 2", "channel_boost", "ping_pong", 2, &job);
 	bench_peer(&row, "Go 1", "channel_go", "ping_pong", 1, &job);
 	bench_peer(&row, "Go 2", "channel_go", "ping_pong", 2, &job);
-	bench_bar(&row, "P15", "weft 1", NULL, BENCH_AT_MOST, 60);
-	bench_bar(&row, "P15", "weft 1, 1 slot", NULL, BENCH_AT_MOST, 60);
+	bench_bar_cpu(&row, "P15", "weft 1", NULL, BENCH_AT_MOST, 60);
+	bench_bar_cpu(&row, "P15", "weft 1, 1 slot", NULL, BENCH_AT_MOST, 60);
 	bench_bar(&row, "P15", "weft 2", NULL, BENCH_AT_MOST, 500);
 	bench_bar(&row, "P15", "weft 2 apart", NULL, BENCH_AT_MOST, 500);
 	bench_run(&row);

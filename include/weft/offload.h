@@ -92,11 +92,6 @@ WEFT_API int weft_thread_commit(void);
 WEFT_API int weft_thread_pool_map(struct weft_thread_pool *pool, weft_fn *fn, void *items, size_t n,
 				  size_t size, size_t *failed);
 
-/* Around a short blocking call in a task itself, where weft_to_thread is too much: the
- * tasks behind this one go on with another thread meanwhile.  They nest. */
-WEFT_API void weft_blocking_begin(void);
-WEFT_API void weft_blocking_end(void);
-
 WEFT_END_DECLS
 
 #ifndef __cplusplus

@@ -39,7 +39,8 @@ struct weft_group {
 	unsigned char weft__private[512] __attribute__((aligned(16)));
 };
 
-/* A name for a task: copied at will, used from any thread, never dangling. */
+/* A name for a task of the caller's runtime, in a plain thread of the default one: copied
+ * at will, used from any thread, never dangling. */
 struct weft_task {
 	uint32_t slot, generation;
 };
@@ -103,7 +104,8 @@ WEFT_API int weft_group_wait(struct weft_group *g);
 WEFT_API int weft_group_next(struct weft_group *g, struct weft_task *task, int *rc);
 
 /* Another limit: children that run stay, more start when there is room.  SIZE_MAX
- * for none, 0: none may start. */
+ * for none, 0: none may start.  Children that were started while there was no limit do
+ * not count. */
 WEFT_API int weft_group_set_limit(struct weft_group *g, size_t limit);
 
 /* Children that have not ended, and failures so far, body included; some more than
@@ -164,7 +166,8 @@ WEFT_API enum weft_task_state weft_task_state(struct weft_task task);
 WEFT_API int weft_task_result(struct weft_task task, int *rc);
 
 /* Waits for its end; *rc (may be NULL) is what it returned.  WEFT_ECANCELED leaves it
- * running.  WEFT_EDEADLK for oneself. */
+ * running.  WEFT_EDEADLK for oneself, WEFT_EINVAL when unknown, WEFT_ENOTASK from a
+ * plain thread. */
 WEFT_API int weft_task_wait(struct weft_task task, int *rc);
 
 /* Cancels one child and all inside it.  That does not fail its group.  False when it

@@ -36,6 +36,7 @@ static int start(struct weft_runtime *rt)
 	weft__walker_init(&a->walker);
 	weft__quiet_init(&a->quiet);
 	weft__pool_init(&a->pool, weft__config_thread_workers(rt), 0, NULL);
+	a->processes = (struct weft__processes){ 0 };
 	a->retries = 0;
 	rt->async = a;
 	rt->watch_quiet =
@@ -63,6 +64,7 @@ static void cancel(struct weft_runtime *rt)
 /* The workers still run, but nothing of this floor does any more. */
 static void stop(struct weft_runtime *rt)
 {
+	weft__processes_end(&rt->async->processes);
 	weft__events_stop(rt);
 	weft__pool_shut(&rt->async->pool, true);
 	weft__pool_await(&rt->async->pool);

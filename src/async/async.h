@@ -8,6 +8,7 @@
 #include "async/clock.h"
 #include "async/events.h"
 #include "async/poller.h"
+#include "async/process.h"
 #include "async/quiet.h"
 #include "async/records.h"
 #include "async/thread_pool.h"
@@ -23,7 +24,8 @@ struct weft__async {
 	struct weft__quiet quiet;
 	struct weft__watchman watchman;
 	struct weft_thread_pool pool; /* for blocking calls that name none */
-	uint64_t retries;	      /* calls of weft_retry: each has its own random numbers */
+	struct weft__processes processes; /* for jobs that name no pool */
+	uint64_t retries; /* calls of weft_retry: each has its own random numbers */
 };
 
 #endif

@@ -26,7 +26,6 @@
 
 #include "async/async.h"
 #include "deque/check.h"
-#include "deque/sanitizer.h"
 #include "runtime/idle.h"
 #include "runtime/runtime.h"
 
@@ -177,8 +176,7 @@ static int start_thread(struct weft_runtime *rt)
 	return WEFT_EAGAIN;
 }
 
-/* Made once in the life of a runtime, on whatever thread: errno is the thread's. */
-WEFT__OF_THREAD int weft__events_start(struct weft_runtime *rt)
+int weft__events_start(struct weft_runtime *rt)
 {
 	struct weft__events *events = &rt->async->events;
 	int rc = 0;

@@ -255,13 +255,12 @@ void weft__task_init(struct weft__task *t, struct weft_runtime *rt, struct weft_
 }
 
 /* The group of a daemon is done with its other children. */
-static void dismiss(struct weft_runtime *rt, struct weft__node *n)
+static void dismiss(struct weft__node *n)
 {
 	weft__spin_lock(&n->lock);
 	unsigned flags = n->flags & ~(unsigned)WEFT__NODE_SHIELD;
 	store_release(&n->flags, (uint8_t)(flags | WEFT__NODE_CANCELLED));
 	weft__spin_unlock(&n->lock);
-	weft__walk_queue(rt, n);
 }
 
 static void enlist_daemon(struct weft__group *g, struct weft__task *t, bool service)
@@ -272,7 +271,7 @@ static void enlist_daemon(struct weft__group *g, struct weft__task *t, bool serv
 		t->strand.node.flags |= WEFT__NODE_SHIELD;
 	weft__node_link(&t->strand.node); /* close() finds it, or it finds this: */
 	if (load_acquire(&g->dismissed))
-		dismiss(t->strand.runtime, &t->strand.node);
+		dismiss(&t->strand.node); /* it has not started: nothing to wake */
 }
 
 static void apply(struct weft__task *t, const struct weft_spawn_opts *o)
@@ -596,8 +595,10 @@ static void cancel_daemons(struct weft__group *g)
 	weft__spin_lock(&n->lock);
 	weft__list_for_each (link, &n->children) {
 		struct weft__node *c = WEFT__CONTAINER(link, struct weft__node, link);
-		if (load_relaxed(&c->flags) & WEFT__NODE_DAEMON)
-			dismiss(rt, c);
+		if (!(load_relaxed(&c->flags) & WEFT__NODE_DAEMON))
+			continue;
+		dismiss(c);
+		weft__walk_queue(rt, c);
 	}
 	weft__spin_unlock(&n->lock);
 	add_seqcst(&weft__cancel_epoch, 1);
@@ -723,6 +724,54 @@ int weft_group_close(struct weft_group *group, int rc)
 	close_inner(g, s);
 	close_group(g, WEFT_EINVAL);
 	return WEFT_EINVAL;
+}
+
+/* --- aside ---------------------------------------------------------------- */
+
+/* Nobody is parked at the node, so it has no owner before one closes it.  Nor does it have
+ * timers: it is cancelled as a node, and the reason for that is there from the start. */
+void weft__group_open_aside(struct weft__group *g, struct weft__strand *s)
+{
+	static const struct weft_group_opts none = { .size = sizeof none };
+
+	init(g, &none);
+	g->scope.reason = (struct weft_reason){ WEFT_REASON_EXPLICIT, WEFT_ECANCELED, NULL, NULL };
+	g->scope.runtime = s->runtime;
+	g->scope.node.parent = s->in.node;
+	weft__node_link(&g->scope.node);
+	g->scope.state = WEFT__SCOPE_ENTERED;
+}
+
+int weft__group_start_aside(struct weft__group *g, weft_fn *fn, void *arg, const char *name)
+{
+	struct weft__strand *s = weft__strand_self();
+	struct weft_runtime *rt = g->scope.runtime;
+	struct weft__task *t = weft__record_get(rt);
+
+	if (WEFT_UNLIKELY(!t))
+		return WEFT_ENOMEM;
+	weft__task_init(t, rt, &g->scope.node, s ? s->in.locals : NULL, fn, arg);
+	t->name = name;
+	add_seqcst(&g->pending, WEFT__PENDING_ONE);
+	weft__submit(rt, &t->job);
+	return 0;
+}
+
+void weft__group_cancel_aside(struct weft__group *g)
+{
+	weft__node_cancel(g->scope.runtime, &g->scope.node);
+}
+
+void weft__group_close_aside(struct weft__group *g)
+{
+	struct weft__thread_strand local;
+
+	if (load_acquire(&g->pending)) /* O1 */
+		weft__group_cancel_aside(g);
+	store_relaxed(&g->scope.owner, weft__strand_here(&local));
+	join(g, ~WEFT__PENDING_WAITING, 0);
+	g->scope.state = WEFT__SCOPE_LEFT;
+	weft__node_unlink(&g->scope.node);
 }
 
 /* --- one by one ---------------------------------------------------------- */

@@ -52,6 +52,17 @@ int weft__group_spawn(struct weft__group *g, weft_fn *fn, void *arg,
 		      const struct weft_spawn_opts *opts, struct weft__start *start,
 		      struct weft__task **child);
 
+/*
+ * A group that hangs below what the strand runs in, without being entered: it need not be
+ * closed in the reverse order of opening, nor by who opened it, but before what it hangs
+ * below ends.  Whoever starts a child there sees to it that the group is open; it is
+ * closed by one at a time, who cancels and joins the children, cancelled itself or not.
+ */
+void weft__group_open_aside(struct weft__group *g, struct weft__strand *s);
+int weft__group_start_aside(struct weft__group *g, weft_fn *fn, void *arg, const char *name);
+void weft__group_cancel_aside(struct weft__group *g);
+void weft__group_close_aside(struct weft__group *g);
+
 /* The last act of a child. */
 void weft__group_child_done(struct weft__task *t, int rc);
 

@@ -273,14 +273,17 @@ static int take_frame(struct weft__proc *p, const struct weft__frame *frame,
 }
 
 /* ANSWERED, 0 when there may be more, -EAGAIN, -EPIPE at the end, -EPROTO.  There
- * is no room for control messages: the kernel drops descriptors that come along. */
+ * is no room for control messages: the kernel drops descriptors that come along.
+ * ECONNRESET says, once, that the worker's end was closed by all who had it with
+ * something in it that nobody had read: the job, unless that has led to a question. */
 static int receive(struct weft__proc *p, struct weft__answer *answer)
 {
 	struct weft__frame frame;
 	ssize_t got = recv(p->fd, p->server->message, sizeof(p->server->message),
 			   MSG_DONTWAIT | MSG_TRUNC);
 
-	/* ECONNRESET says, once, that something to the worker was not read. */
+	if (got < 0 && errno == ECONNRESET)
+		p->unread |= p->job != 0 && p->asks == 0;
 	if (got < 0 && (errno == EINTR || errno == ECONNRESET))
 		return 0;
 	if (got <= 0)

@@ -69,6 +69,7 @@ struct weft__proc {
 	unsigned asks; /* for room, since the job was sent */
 	uint64_t job;  /* the one it has, or 0 */
 	uint64_t answer_max;
+	bool unread;  /* it died, and the job that it had was certainly not begun */
 	bool is_lost; /* the server has died */
 	struct weft__exit exit;
 	struct weft__tail tail;

@@ -63,6 +63,14 @@ int weft__scope_check(struct weft__strand *s)
 	return 0;
 }
 
+/* What is opened aside (group.h) is the only thing that can be left over here. */
+static void childless(struct weft__node *n, const char *name)
+{
+	if (WEFT_UNLIKELY(!weft__list_is_empty(&n->children)))
+		weft__bug("a stream was still open when what it was made in (%s) ended",
+			  name ? name : "no name");
+}
+
 void weft__scope_strand_end(struct weft__strand *s)
 {
 	if (s->in.node != &s->node)
@@ -70,6 +78,7 @@ void weft__scope_strand_end(struct weft__strand *s)
 			  s->in.task && s->in.task->name ? s->in.task->name : "no name");
 	weft__held_abandon(s);
 	weft__node_unlink(&s->node);
+	childless(&s->node, weft__strand_name(s));
 }
 
 int weft_check(void)
@@ -337,6 +346,7 @@ void weft__scope_exit(struct weft__scope *s)
 		sched_yield();
 	s->state = WEFT__SCOPE_LEFT;
 	weft__node_unlink(&s->node);
+	childless(&s->node, s->name);
 	store_relaxed(&strand->in.node, s->node.parent);
 	strand->seen = 0;
 }

@@ -91,8 +91,7 @@ static int interleave_next(void *state, void *item)
 
 struct weft_stream *weft_interleave(struct weft_stream *const *sources, size_t n)
 {
-	static const struct weft_stream_ops ops = { .next = interleave_next,
-						    .name = "interleave" };
+	static const struct weft_stream_ops ops = { .next = interleave_next, .name = "interleave" };
 	return join(&ops, sources, n);
 }
 
@@ -102,7 +101,7 @@ struct zip {
 	struct weft_stream *a, *b;
 	size_t offset; /* of b's item */
 	bool half;     /* a's item is in `first` and waits for b's */
-	char first[];
+	_Alignas(max_align_t) char first[];
 };
 
 static int zip_next(void *state, void *item)

@@ -10,8 +10,7 @@
 static struct weft_stream *stage(const struct weft_stream_ops *ops, size_t item_size,
 				 size_t state_size, void **state, struct weft_stream *source)
 {
-	struct weft_stream *s =
-		weft__stream_new(ops, item_size, state_size, state, &source, 1);
+	struct weft_stream *s = weft__stream_new(ops, item_size, state_size, state, &source, 1);
 
 	if (s)
 		*(struct weft_stream **)*state = source;
@@ -231,10 +230,13 @@ struct weft_stream *weft_enumerate(struct weft_stream *source)
 
 /* --- apply, accumulate: another type comes out ------------------------------------- */
 
+/* A function that waits may be cancelled: its item stays in hand for the next call, or
+ * is dropped. */
 struct apply {
 	struct weft_stream *source;
 	weft_apply_fn *fn;
 	void *arg;
+	bool held;			 /* `in` was taken, and fn was cancelled over it */
 	_Alignas(max_align_t) char in[]; /* item */
 };
 
@@ -243,25 +245,36 @@ static int apply_next(void *state, void *item)
 	struct apply *a = state;
 	int rc;
 
-	while ((rc = weft__next(a->source, a->in)) > 0) {
+	while ((rc = a->held ? 1 : weft__next(a->source, a->in)) > 0) {
 		int kept = a->fn(a->in, item, a->arg);
+		a->held = kept == WEFT_ECANCELED;
 		if (WEFT_LIKELY(kept != 0))
 			return kept;
 	}
 	return rc;
 }
 
+static void apply_close(void *state)
+{
+	struct apply *a = state;
+
+	if (a->held)
+		weft__stream_drop(a->source, a->in);
+}
+
 struct weft_stream *weft__apply_here(struct weft_stream *source, weft_apply_fn *fn, void *arg,
 				     size_t out_size)
 {
-	static const struct weft_stream_ops ops = { .next = apply_next, .name = "apply" };
+	static const struct weft_stream_ops ops = { .next = apply_next,
+						    .close = apply_close,
+						    .name = "apply" };
 	void *state;
 
 	if (!fn)
 		return refuse(source, out_size);
-	struct weft_stream *s = stage(&ops, out_size,
-				      sizeof(struct apply) + weft_stream_item_size(source), &state,
-				      source);
+	struct weft_stream *s =
+		stage(&ops, out_size, sizeof(struct apply) + weft_stream_item_size(source), &state,
+		      source);
 	if (s) {
 		struct apply *a = state;
 		a->fn = fn;
@@ -275,6 +288,7 @@ struct accumulate {
 	weft_fold_fn *fn;
 	void *arg;
 	size_t size;
+	bool held;			  /* as of apply */
 	char *in;			  /* behind acc */
 	_Alignas(max_align_t) char acc[]; /* and then an item */
 };
@@ -282,31 +296,40 @@ struct accumulate {
 static int accumulate_next(void *state, void *item)
 {
 	struct accumulate *a = state;
-	int rc = weft__next(a->source, a->in);
+	int rc = a->held ? 1 : weft__next(a->source, a->in);
 
 	if (rc <= 0)
 		return rc;
 	rc = a->fn(a->acc, a->in, a->arg);
+	a->held = rc == WEFT_ECANCELED;
 	if (rc < 0)
 		return rc;
 	memcpy(item, a->acc, a->size);
 	return 1;
 }
 
+static void accumulate_close(void *state)
+{
+	struct accumulate *a = state;
+
+	if (a->held)
+		weft__stream_drop(a->source, a->in);
+}
+
 struct weft_stream *weft_accumulate(struct weft_stream *source, const void *first, size_t acc_size,
 				    weft_fold_fn *fn, void *arg)
 {
 	static const struct weft_stream_ops ops = { .next = accumulate_next,
+						    .close = accumulate_close,
 						    .name = "accumulate" };
 	size_t behind = (acc_size + 15) & ~(size_t)15;
 	void *state;
 
 	if (!fn || !first || acc_size == 0)
 		return refuse(source, acc_size);
-	struct weft_stream *s =
-		stage(&ops, acc_size,
-		      sizeof(struct accumulate) + behind + weft_stream_item_size(source), &state,
-		      source);
+	struct weft_stream *s = stage(
+		&ops, acc_size, sizeof(struct accumulate) + behind + weft_stream_item_size(source),
+		&state, source);
 	if (s) {
 		struct accumulate *a = state;
 		a->fn = fn;

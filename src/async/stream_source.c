@@ -1,22 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * stream_source.c - streams out of memory and functions
- *
- * A source that never waits is no cancellation point by nature; it asks every ASK
- * items, so that a long chain over an array can be stopped.
  */
 #include <string.h>
 
-#include <weft/scope.h>
-
 #include "async/stream.h"
-
-enum { ASK = 64 };
-
-static inline int ask(unsigned *asked)
-{
-	return WEFT_UNLIKELY(++*asked % ASK == 0) ? weft_checkpoint() : 0;
-}
 
 /* --- arrays ------------------------------------------------------------- */
 
@@ -42,7 +30,7 @@ static int array_next(void *state, void *item)
 
 	if (a->at == a->end)
 		return 0;
-	rc = ask(&a->asked);
+	rc = weft__stream_ask(&a->asked);
 	if (WEFT_UNLIKELY(rc != 0))
 		return rc;
 	copy(item, a->at, a->size);
@@ -75,7 +63,7 @@ struct function {
 static int function_next(void *state, void *item)
 {
 	struct function *f = state;
-	int rc = ask(&f->asked);
+	int rc = weft__stream_ask(&f->asked);
 
 	return rc ? rc : f->fn(item, f->arg);
 }
@@ -108,7 +96,7 @@ static int range_next(void *state, void *item)
 
 	if (r->step > 0 ? r->at >= r->end : r->at <= r->end)
 		return 0;
-	rc = ask(&r->asked);
+	rc = weft__stream_ask(&r->asked);
 	if (WEFT_UNLIKELY(rc != 0))
 		return rc;
 	memcpy(item, &r->at, sizeof r->at);

@@ -28,6 +28,9 @@
  *       parent's lock held, or pinned (I4).
  *   O4  the walker's last touch -> unlink    release of walked => acquire.
  *
+ * The walk goes by where nodes hang, and looks upwards only for a strand that it is
+ * about to wake: a nest of any depth takes a time in proportion.
+ *
  * A long list of children is walked in steps, with a cursor in the list to find the
  * place again: whoever wants to leave it waits for some dozen wake-ups at most.
  *
@@ -158,18 +161,27 @@ static struct weft__strand *strand_at(struct weft__node *n)
 	return n->parent ? weft__scope_owner(n) : NULL;
 }
 
+/* The waits that a cancel of these flags ends. */
+static unsigned kinds_of(unsigned visible)
+{
+	if (visible & WEFT__NODE_CANCELLED)
+		return WEFT__ABORTABLE;
+	return visible ? WEFT__SOFT : 0;
+}
+
 /* Ends the wait of the strand that is parked at n, if this kind of cancel does. */
-static unsigned rouse(struct weft__node *n, unsigned visible)
+static unsigned rouse(struct weft__node *n)
 {
 	struct weft__strand *s = strand_at(n);
-	unsigned wanted = visible & WEFT__NODE_CANCELLED ? WEFT__ABORTABLE : WEFT__SOFT;
 
 	if (!s)
 		return 0;
 	uint64_t word = load_acquire(&s->word);
-	if ((word & WEFT__STATE) == WEFT__RUNNING || !(word & wanted) ||
+	if ((word & WEFT__STATE) == WEFT__RUNNING || !(word & WEFT__ABORTABLE) ||
 	    load_relaxed(&s->in.node) != n) /* I2 */
 		return 0;
+	if (!(word & kinds_of(weft__cancel_visible(n))))
+		return 0; /* or somebody raised a shield meanwhile */
 	if (weft__claim(s, word >> 16, WEFT__CANCELLED) != WEFT__CLAIM_PARKED)
 		return 0;
 	weft__resume_quietly(s);
@@ -205,7 +217,7 @@ static bool has_children(struct weft__node *n)
 }
 
 /* A child, with its parent's lock held (O3). */
-static unsigned visit_child(struct weft_runtime *rt, struct weft__node *c, unsigned visible)
+static unsigned visit_child(struct weft_runtime *rt, struct weft__node *c)
 {
 	unsigned flags = load_relaxed(&c->flags);
 
@@ -213,16 +225,16 @@ static unsigned visit_child(struct weft_runtime *rt, struct weft__node *c, unsig
 		return 0;
 	if (has_children(c))
 		weft__walk_queue(rt, c);
-	return rouse(c, visible);
+	return rouse(c);
 }
 
 /* Some children from `at` on, and the place to go on, or NULL. */
 static struct weft__list *visit_some(struct weft_runtime *rt, struct weft__node *n,
-				     struct weft__list *at, unsigned visible, unsigned *woken)
+				     struct weft__list *at, unsigned *woken)
 {
 	for (int i = 0; i < STEP && at != &n->children; i++) {
 		struct weft__list *next = at->next;
-		*woken += visit_child(rt, WEFT__CONTAINER(at, struct weft__node, link), visible);
+		*woken += visit_child(rt, WEFT__CONTAINER(at, struct weft__node, link));
 		at = next;
 	}
 	return at == &n->children ? NULL : at;
@@ -230,15 +242,12 @@ static struct weft__list *visit_some(struct weft_runtime *rt, struct weft__node 
 
 static void visit(struct weft_runtime *rt, struct weft__node *n)
 {
-	unsigned visible = weft__cancel_visible(n);
 	struct weft__node cursor;
 
-	if (!visible)
-		return; /* somebody raised a shield meanwhile */
 	weft__node_init(&cursor, n, WEFT__NODE_CURSOR);
 	weft__spin_lock(&n->lock);
-	unsigned woken = rouse(n, visible);
-	struct weft__list *at = visit_some(rt, n, n->children.next, visible, &woken);
+	unsigned woken = rouse(n);
+	struct weft__list *at = visit_some(rt, n, n->children.next, &woken);
 	while (at) {
 		weft__list_insert(at, &cursor.link);
 		weft__spin_unlock(&n->lock);
@@ -248,7 +257,7 @@ static void visit(struct weft_runtime *rt, struct weft__node *n)
 		weft__spin_lock(&n->lock);
 		at = cursor.link.next;
 		weft__list_remove(&cursor.link);
-		at = visit_some(rt, n, at, visible, &woken);
+		at = visit_some(rt, n, at, &woken);
 	}
 	weft__spin_unlock(&n->lock);
 	if (woken)

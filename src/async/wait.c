@@ -83,6 +83,8 @@ static void parked(struct weft__worker *w, struct weft__fiber *from, void *arg)
 {
 	struct weft__strand *s = arg;
 
+	/* The same thread, but another fiber than began the wait. */
+	weft__tsan_acquire(s);
 	store_relaxed(&s->fiber, from);
 	if (!set_parked(s))
 		weft__ready(w->runtime, from);
@@ -111,6 +113,7 @@ unsigned weft__wait_park(struct weft__strand *s, const char *what, const void *o
 	struct weft__fiber *fiber = weft__worker_fiber(weft__worker_self());
 	store_relaxed(&fiber->wait_what, what);
 	store_relaxed(&fiber->wait_on, on);
+	weft__tsan_release(s);
 	if (weft__suspend(parked, s) != 0 &&
 	    weft__claim(s, weft__wait_ticket(s), WEFT__NO_STACK) != WEFT__CLAIM_LOST)
 		return WEFT__NO_STACK;

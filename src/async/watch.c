@@ -16,8 +16,10 @@
  */
 #include "async/watch.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <weft/error.h>
 
@@ -290,6 +292,41 @@ static uint64_t turns_of(const struct weft__worker *w)
 	       load_relaxed(&w->stats.parks);
 }
 
+/* CPU time of the worker's thread. */
+static int64_t cpu_of(const struct weft__worker *w)
+{
+	struct timespec t;
+	clockid_t clock;
+
+	if (pthread_getcpuclockid(w->thread, &clock) != 0 || clock_gettime(clock, &t) != 0)
+		return 0;
+	return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+}
+
+/* The thread would run if it got a CPU. */
+static bool is_runnable(const struct weft__worker *w)
+{
+	char path[64], text[256];
+	char state = 0;
+
+	snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)load_relaxed(&w->tid));
+	FILE *f = fopen(path, "re");
+	if (!f)
+		return false;
+	const char *end = fgets(text, sizeof text, f) ? strrchr(text, ')') : NULL;
+	if (end && end[1] == ' ')
+		state = end[2];
+	fclose(f);
+	return state == 'R';
+}
+
+/* It has not computed for long and does not wait in the kernel either: other programs
+ * have the CPUs, and the task is not to blame. */
+static bool is_starved(const struct weft__gaze *g, const struct weft__worker *w, int64_t warn)
+{
+	return cpu_of(w) - g->cpu < warn && is_runnable(w);
+}
+
 /* How long the worker has been at the same job; 0 when at another than before. */
 static int64_t held_by(struct weft__gaze *g, const struct weft__worker *w, int64_t now)
 {
@@ -299,6 +336,7 @@ static int64_t held_by(struct weft__gaze *g, const struct weft__worker *w, int64
 		return now - g->since;
 	g->turns = turns;
 	g->since = now;
+	g->cpu = cpu_of(w);
 	g->reported = false;
 	return 0;
 }
@@ -333,7 +371,7 @@ static bool gaze(struct weft_runtime *rt, unsigned i, int64_t now, bool injected
 	bool waiting = is_left_waiting(g, w);
 
 	if (held >= weft__config_block_warn(rt) && (waiting || injected) && !g->reported &&
-	    !is_asleep(rt, i)) {
+	    !is_asleep(rt, i) && !is_starved(g, w, weft__config_block_warn(rt))) {
 		tell_block(rt, i, held);
 		store_release(&g->reported, (uint8_t)1);
 	}

@@ -42,6 +42,7 @@ struct weft__gaze {
 	uint64_t turns; /* jobs and switches so far */
 	int64_t oldest; /* a number for its oldest ready job, -1: there was none */
 	int64_t since;	/* when `turns` was first seen; 0: never */
+	int64_t cpu; /* time that its thread had used then */
 	uint8_t reported;
 };
 

@@ -31,6 +31,10 @@
  *       A top of the past with a bottom of now is harmless: the CAS fails.  A
  *       bottom older than the top would show an empty queue, or one with fewer
  *       than no jobs, where there is work.
+ *   O5  push -> the next push    release bottom => acquire bottom (push)
+ *       The owner is one thread, and for the machine a relaxed load does.  But it runs
+ *       many fibers, to ThreadSanitizer a thread each: the release of one hands on the
+ *       jobs of another only if that one was acquired before.
  *
  * Why take has no fence where the deque's steal has one.  That fence pairs with
  * an owner who takes the newest job by lowering bottom and skips the CAS when
@@ -115,11 +119,17 @@ static inline int weft__fifo_push_full(struct weft__fifo *fifo, struct weft__job
 	return 0;
 }
 
+/* Private: bottom, for the owner. */
+static inline int64_t weft__fifo_own_bottom(const struct weft__fifo *fifo)
+{
+	return WEFT__TSAN ? load_acquire(&fifo->bottom) : load_relaxed(&fifo->bottom); /* O5 */
+}
+
 /* `job` may not be NULL.  WEFT_ENOMEM when a full queue cannot grow; the queue
  * is then unchanged and the job still the caller's. */
 static inline int weft__fifo_push(struct weft__fifo *fifo, struct weft__job *job)
 {
-	int64_t b = load_relaxed(&fifo->bottom);	     /* I1 */
+	int64_t b = weft__fifo_own_bottom(fifo);	     /* I1, O5 */
 	struct weft__ring *ring = load_relaxed(&fifo->ring); /* I1 */
 	int64_t t = load_acquire(&fifo->top);		     /* O2 */
 
@@ -159,12 +169,13 @@ static inline uint64_t weft__fifo_size(const struct weft__fifo *fifo)
 	return b > t ? (uint64_t)(b - t) : 0;
 }
 
-/* The same, for an owner that has no thieves: nobody else ever takes. */
+/* As take, for an owner that has no thieves: nobody else ever takes.  One thread needs no
+ * order; the acquire is for ThreadSanitizer, to which fibers are threads. */
 static inline struct weft__job *weft__fifo_take_alone(struct weft__fifo *fifo)
 {
 	int64_t t = load_relaxed(&fifo->top);
 
-	if (t >= load_relaxed(&fifo->bottom)) /* I1: the owner's own */
+	if (t >= load_acquire(&fifo->bottom)) /* O1 */
 		return NULL;
 	store_relaxed(&fifo->top, t + 1);
 	return weft__ring_get(load_relaxed(&fifo->ring), t);

@@ -139,8 +139,8 @@ static struct weft__job *ring_pop(struct weft__inject *inject)
 
 static void list_push(struct weft__inject *inject, struct weft__job *job)
 {
-	job->next = NULL;
 	weft__spin_lock(&inject->lock); /* O2 */
+	job->next = NULL;		/* read by whoever popped it last, under the lock as well */
 	*inject->end = job;
 	inject->end = &job->next;
 	store_relaxed(&inject->waiting, load_relaxed(&inject->waiting) + 1); /* I1, O4 */

@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 #include <stdlib.h>
 
 #include <weft/error.h>
@@ -108,6 +109,7 @@ static void *thread_main(void *arg)
 	snprintf(name, sizeof name, "weft/%u", w->index);
 	pthread_setname_np(pthread_self(), name);
 	weft__overflow_thread_init();
+	store_relaxed(&w->tid, gettid());
 	weft__worker_become(w);
 	weft__latch_arrive(&rt->started, 1);
 	weft__latch_wait(&rt->started);

@@ -30,6 +30,9 @@
  * context with them; and so does the slot:
  *
  *   O1  fiber -> taker    release next (put_next) => acquire next (take_next, steal.c)
+ *   O2  a job that one fiber of a worker took -> the next fiber, which runs it
+ *                         release handoff => acquire handoff.  For ThreadSanitizer, to
+ *                         which fibers are threads.
  */
 #include "runtime/worker.h"
 
@@ -280,8 +283,10 @@ bool weft__run_here(void)
 		weft__inject_push(&w->runtime->inject, job);
 		return false;
 	}
-	if (job)
+	if (job) {
+		weft__tsan_acquire(job);
 		load_relaxed (&job->run)(job);
+	}
 	fiber->strand = strand;
 	fiber->name = name;
 	return job != NULL;
@@ -308,6 +313,7 @@ static struct weft__worker *worker_of(struct weft_runtime *runtime)
 static void submit_quietly(struct weft_runtime *runtime, struct weft__worker *w,
 			   struct weft__job *job)
 {
+	weft__tsan_release(job); /* the queue keeps the edge of its last producer alone */
 	if (w)
 		enqueue(w, job);
 	else
@@ -384,7 +390,7 @@ void weft_yield(void)
 	if (!job && weft__deque_size(&w->deque) == 0 && !load_relaxed(&w->next) &&
 	    weft__fifo_is_empty(&w->ready) && weft__inject_is_empty(&w->runtime->inject))
 		return;
-	store_relaxed(&w->handoff, job);
+	store_release(&w->handoff, job); /* O2 */
 	if (suspend_to_loop(w, back_of_the_queue, NULL) == 0 || !job)
 		return;
 	/* Without a stack nobody else runs. */
@@ -402,7 +408,7 @@ static struct weft__job *next_fairly(struct weft__worker *w)
 
 static struct weft__job *next_own(struct weft__worker *w)
 {
-	struct weft__job *job = load_relaxed(&w->handoff);
+	struct weft__job *job = load_acquire(&w->handoff); /* O2 */
 
 	if (job) {
 		store_relaxed(&w->handoff, (struct weft__job *)NULL);
@@ -465,6 +471,7 @@ static void loop(void *arg)
 		if (!job)
 			weft__continue(&w->thread_fiber);
 		store_relaxed(&w->region.state, WEFT__REGION_NONE);
+		weft__tsan_acquire(job); /* submit_quietly */
 		load_relaxed (&job->run)(job);
 	}
 }

@@ -65,6 +65,7 @@ struct weft__worker {
 	struct weft__stack_cache stacks;
 	struct weft__fiber thread_fiber; /* the thread's own stack */
 	pthread_t thread;
+	pid_t tid; /* of that thread, for reports */
 	struct weft_stats stats; /* written by the owner alone */
 
 	/* Where it sleeps. */

@@ -670,3 +670,78 @@ Test(channel, a_stream_through_a_buffer_does_not_switch_for_each_item)
 	cr_expect(eq(int, s.rc[0], STREAM));
 	cr_expect(lt(u64, switches, STREAM / 8));
 }
+
+/* --- beside others ------------------------------------------------------------------- */
+
+static uint32_t flag, playing;
+
+static int set_flag(void *arg)
+{
+	(void)arg;
+	store_release(&flag, 1);
+	return 0;
+}
+
+static int hit_back(void *arg)
+{
+	int item;
+
+	(void)arg;
+	while (weft_channel_recv(&s.c, &item) == 0)
+		weft_channel_send(&s.d, &item);
+	return 0;
+}
+
+static int play(void *arg)
+{
+	int item = 0;
+
+	(void)arg;
+	open_scene(0);
+	weft_spawn(&s.g, hit_back, NULL);
+	while (!load_acquire(&flag)) {
+		weft_channel_send(&s.c, &item);
+		weft_channel_recv(&s.d, &item);
+		store_release(&playing, 1);
+	}
+	weft_channel_close(&s.c);
+	return close_scene();
+}
+
+Test(channel, two_that_wake_each_other_do_not_starve_the_rest)
+{
+	struct weft_runtime *rt;
+	struct runner players;
+
+	cr_assert(eq(int, weft_runtime_create(&rt, .workers = 1), 0));
+	runner_start(&players, rt, play, NULL);
+	until(&playing, 1);
+	cr_expect(eq(int, weft_runtime_run(rt, set_flag, NULL), 0));
+	cr_expect(eq(int, runner_join(&players), 0));
+	weft_runtime_destroy(rt);
+}
+
+static int recv_then_flag(void *arg)
+{
+	do_recv(arg);
+	return set_flag(NULL);
+}
+
+/* The one that sends does not leave its worker until the other has run. */
+static int wake_and_work(void *arg)
+{
+	int item = 5;
+
+	(void)arg;
+	open_scene(0);
+	start(&s.g, recv_then_flag, s.k, 1);
+	weft_channel_send(&s.c, &item);
+	until(&flag, 1);
+	return close_scene();
+}
+
+Test(channel, a_receiver_that_was_served_runs_though_the_sender_works_on)
+{
+	cr_expect(eq(int, run_on(2, wake_and_work, NULL), 0));
+	cr_expect(eq(int, s.k[0].item, 5));
+}

@@ -50,6 +50,13 @@ TaskTest(group, GR01_results_are_there_after_close)
 	return 0;
 }
 
+/* Other workers may have ended some of them. */
+static bool has_size(const struct weft_group *g, size_t n)
+{
+	size_t size = weft_group_size(g);
+	return go_workers == 1 ? size == n : size <= n;
+}
+
 static int sees_size(void *arg)
 {
 	struct weft_group *g = arg;
@@ -68,13 +75,13 @@ TaskTest(group, the_size_is_that_of_the_children_however_many_are_started)
 	for (size_t i = 1; i <= 70000; i++) {
 		HOLDS(weft_spawn(&g, sees_size, &g) == 0);
 		if (i < 5 || (i > 65530 && i < 65550))
-			HOLDS(weft_group_size(&g) == i);
+			HOLDS(has_size(&g, i));
 	}
 	HOLDS(weft_group_wait(&g) == 0);
 	HOLDS(weft_group_size(&g) == 0);
 	for (size_t i = 1; i <= 3; i++) {
 		HOLDS(weft_spawn(&g, sees_size, &g) == 0);
-		HOLDS(weft_group_size(&g) == i);
+		HOLDS(has_size(&g, i));
 	}
 	return weft_group_close(&g, 0);
 }
@@ -386,8 +393,9 @@ TaskTest(group, GR13_closing_an_empty_group_is_a_cancellation_point)
 
 static int closes_anothers(void *arg)
 {
-	struct child c = { 0 };
+	static struct child c; /* it outlives this task */
 
+	c = (struct child){ 0 };
 	HOLDS(weft_group_close(arg, 0) == WEFT_EPERM);
 	HOLDS(weft_group_wait(arg) == WEFT_EPERM);
 	HOLDS(weft_group_next(arg, NULL, NULL) == WEFT_EPERM);
@@ -905,12 +913,15 @@ TaskTest(group, GR28_a_hundred_thousand_children)
 	HOLDS(hundred_thousand(NULL) == 0);
 	uint32_t blocks = records->blocks;
 	int64_t live = weft__alloc_live();
+	/* The body may move to a worker whose queue of ready jobs has not grown yet; a ring of
+	 * 128 Ki jobs and all before it are 2 MiB. */
+	int64_t rings = go_workers > 1 ? (int64_t)go_workers << 21 : 0;
 	for (int i = 0; i < 3; i++)
 		HOLDS(hundred_thousand(NULL) == 0);
 	HOLDS(counted == 400000);
 	HOLDS(blocks <= 100000 / WEFT__RECORD_BLOCK + 1 + go_workers);
 	HOLDS(records->blocks <= 100000 / WEFT__RECORD_BLOCK + 1 + go_workers);
-	HOLDS(records->blocks != blocks || weft__alloc_live() <= live + 65536);
+	HOLDS(records->blocks != blocks || weft__alloc_live() <= live + 65536 + rings);
 	return 0;
 }
 

@@ -72,7 +72,7 @@ Test(timer, SC26_sleepers_wake_in_the_order_of_their_deadlines)
 }
 
 struct in_line {
-	int64_t deadline;
+	int64_t deadline, extra;
 	int order[SLEEPERS], begun;
 };
 
@@ -94,7 +94,7 @@ static int line_up(void *arg)
 	int rc = weft_group_open(&g, .name = "line");
 
 	(void)arg;
-	line.deadline = weft_now() + WEFT_SEC(7);
+	line.deadline = weft_now() + WEFT_SEC(7) + line.extra;
 	for (int i = 0; i < SLEEPERS && rc == 0; i++) {
 		rc = weft_spawn(&g, join_line, NULL);
 		if (i == SLEEPERS / 2)
@@ -105,9 +105,14 @@ static int line_up(void *arg)
 
 Test(timer, CF05_equal_deadlines_wake_in_the_order_in_which_they_were_armed)
 {
-	cr_assert(eq(int, run_virtual(line_up, NULL), 0));
-	for (int i = 0; i < SLEEPERS; i++)
-		cr_expect(eq(int, line.order[i], i));
+	/* Different ways through the levels of the wheel. */
+	for (int64_t extra = 0; extra < WEFT_SEC(3600); extra = extra * 60 + 1) {
+		line = (struct in_line){ .extra = extra };
+		woken = 0;
+		cr_assert(eq(int, run_virtual(line_up, NULL), 0));
+		for (int i = 0; i < SLEEPERS; i++)
+			cr_assert(eq(int, line.order[i], i));
+	}
 }
 
 static int sleep_from_ns_to_years(void *arg)

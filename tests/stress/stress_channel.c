@@ -10,6 +10,7 @@
  *
  * Each item is one bit; whoever receives it sets the bit and must find it unset.
  */
+#include <limits.h>
 #include <string.h>
 
 #include <weft/weft.h>
@@ -18,9 +19,9 @@
 #include "support/stress.h"
 
 enum {
-	TASKS = 12, /* producers, and as many consumers */
-	EACH = 300, /* items of a producer */
-	THREADS_EACH = 100,
+	TASKS = 12,	   /* producers, and as many consumers */
+	EACH = 300,	   /* items of a producer */
+	THREADS_EACH = 50, /* few: each wait of a thread is two switches of the kernel's */
 	ITEMS = TASKS * EACH + THREADS_EACH,
 	MANY = 7,
 };
@@ -176,9 +177,9 @@ static bool is_over(void)
 	       weft_channel_length(&c[0]) == 0 && weft_channel_length(&c[1]) == 0;
 }
 
-static void consume_all(struct weft__rng *rng, unsigned own, bool deadlines)
+static void consume_all(struct weft__rng *rng, unsigned own, bool deadlines, long calls)
 {
-	while (!is_over()) {
+	for (long i = 0; i < calls && !is_over(); i++) {
 		struct weft_scope scope;
 		if (!deadlines || weft__rng_below(rng, 3)) {
 			expect(receive_somehow(rng, own));
@@ -196,7 +197,7 @@ static int consume(void *arg)
 	struct weft__rng rng;
 
 	weft__rng_init(&rng, stress_seed + 1000 + (uint64_t)(uintptr_t)arg);
-	consume_all(&rng, (uintptr_t)arg % 2, true);
+	consume_all(&rng, (uintptr_t)arg % 2, true, LONG_MAX);
 	return 0;
 }
 
@@ -222,7 +223,7 @@ static void thread(unsigned index)
 	if (index == 0)
 		produce_all(&rng, TASKS * EACH, THREADS_EACH, false);
 	else
-		consume_all(&rng, 0, false);
+		consume_all(&rng, 0, false, THREADS_EACH);
 }
 
 static void round_of(struct weft_runtime *rt, struct weft__rng *rng)

@@ -55,4 +55,22 @@ static inline int together(unsigned workers, weft_fn *first, weft_fn *second, vo
 	return run_on(workers, pair_main, &p);
 }
 
+/* From a task: runs fn(arg) as a child that is cancelled once it waits for a
+ * descriptor. */
+static inline int cancel_when_waiting(weft_fn *fn, void *arg)
+{
+	struct weft_group g;
+	struct weft_task child;
+	int rc = weft_group_open(&g, .name = "cancelled");
+
+	if (rc != 0)
+		return rc;
+	rc = weft_spawn(&g, fn, arg, .task = &child);
+	if (rc == 0) {
+		until_waiting(1);
+		weft_task_cancel(child);
+	}
+	return weft_group_close(&g, rc);
+}
+
 #endif
