@@ -119,7 +119,7 @@ static int root(void *arg)
 {
 	const struct weft__root_call *call = arg;
 	struct weft__strand *s = weft__strand_self();
-	int64_t timeout = call->limited ? weft__config_timeout(s) : 0;
+	int64_t timeout = weft__config_timeout(s);
 	bool limited = timeout != 0 && timeout != WEFT_NEVER;
 	int rc = limited ? in_time(call, timeout) : call->fn(call->arg);
 

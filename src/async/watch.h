@@ -71,7 +71,8 @@ void weft__watch_shutdown(struct weft_runtime *rt);
 /* Hook: work is ready, and no worker is free.  Under any lock. */
 void weft__watch_pressed(struct weft_runtime *rt);
 
-/* Starts the thread that looks if there is none: a spawn does.  Under no lock. */
+/* Starts the thread that looks if there is none: a spawn does, and no root, which may
+ * come while the workers start.  Under no lock. */
 void weft__watch_begin(struct weft_runtime *rt);
 
 /* The event thread: looks if it is time; when to look next, or NEVER. */

@@ -86,7 +86,7 @@ int weft_run_sync(weft_fn *fn, void *arg)
 	rc = enter(&rt);
 	if (rc != 0)
 		return rc;
-	rc = weft__root_run(rt, fn, arg, true);
+	rc = weft__root_run(rt, fn, arg);
 	weft__gate_leave(&gate);
 	return rc;
 }

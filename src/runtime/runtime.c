@@ -301,10 +301,10 @@ static void run_root(struct weft__job *job)
 	weft__latch_arrive(&r->done, 1); /* nothing of r is touched after this */
 }
 
-int weft__root_run(struct weft_runtime *rt, weft_fn *fn, void *arg, bool limited)
+int weft__root_run(struct weft_runtime *rt, weft_fn *fn, void *arg)
 {
 	struct weft__ambient in = { .node = &rt->root };
-	struct weft__root_call call = { fn, arg, limited };
+	struct weft__root_call call = { fn, arg };
 
 	return weft__root_run_in(rt, &in, weft__hooks.root, &call);
 }
@@ -333,7 +333,7 @@ int weft_runtime_run(struct weft_runtime *rt, weft_fn *fn, void *arg)
 		return fn(arg);
 	if (!weft__gate_enter(&rt->gate))
 		return WEFT_ESHUTDOWN;
-	int rc = weft__root_run(rt, fn, arg, false);
+	int rc = weft__root_run(rt, fn, arg);
 	weft__gate_leave(&rt->gate);
 	return rc;
 }

@@ -58,9 +58,8 @@ struct weft_runtime {
 /* WEFT_EINVAL for a setting out of range; NULL is all defaults. */
 int weft__config_check(const struct weft_config *config);
 
-/* Runs fn(arg) as a task of the runtime; the calling thread sleeps.  `limited`: no longer
- * than .default_timeout. */
-int weft__root_run(struct weft_runtime *rt, weft_fn *fn, void *arg, bool limited);
+/* Runs fn(arg) as a task of the runtime; the calling thread sleeps. */
+int weft__root_run(struct weft_runtime *rt, weft_fn *fn, void *arg);
 
 /* The same in these surroundings, which stay until it returns. */
 int weft__root_run_in(struct weft_runtime *rt, const struct weft__ambient *in, weft_fn *fn,

@@ -81,7 +81,6 @@ struct weft__strand {
 struct weft__root_call {
 	int (*fn)(void *arg);
 	void *arg;
-	bool limited; /* by .default_timeout */
 };
 
 /* What the floor above does for this one. */
