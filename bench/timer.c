@@ -288,7 +288,7 @@ int main(int argc, char **argv)
 	struct load x = { 0 };
 
 	bench_begin(argc, argv);
-	x.pairs = bench_quick() ? 10000 : 1000000;
+	x.pairs = bench_quick() ? 10000 : 200000;
 	x.order = calloc(x.pairs, sizeof *x.order);
 	x.ahead = calloc(AHEADS, sizeof *x.ahead);
 	if (weft_runtime_create(&rt, .workers = 1) != 0)

@@ -5,8 +5,8 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 
-#include "support/tasks.h"
 #include "support/deeds.h"
+#include "support/tasks.h"
 
 TestSuite(race, .timeout = 60);
 
@@ -155,27 +155,50 @@ Test(race, WA05_of_those_ready_at_the_same_instant_the_lowest_index_wins)
 	cr_expect(eq(sz, lost, 0));
 }
 
-/* Call 0 sleeps at its own pace: it is woken after call 1, at the same instant. */
-static int race_woken_backwards(void *arg)
-{
-	struct deed d[2] = { { .sleeps = WEFT_MS(5) }, { .sleeps = WEFT_MS(10) } };
-	struct weft_call c[2];
-	size_t *w = arg;
-
-	call_deeds(c, d, 2);
-	return weft_race(c, 2, w, .stagger = WEFT_MS(5));
-}
-
 Test(race, WA01_what_ends_first_in_time_wins_over_a_lower_index)
 {
-	size_t w = 99;
-
 	t.deeds[0] = (struct deed){ .sleeps = WEFT_MS(10) };
 	t.deeds[1] = (struct deed){ .sleeps = WEFT_MS(9) };
 	go(2);
+
 	cr_expect(eq(sz, t.winner, 1));
-	cr_assert(eq(int, run_virtually(race_woken_backwards, &w), 0));
+}
+
+static int sleep_and_yield(void *arg)
+{
+	weft_yield();
+	int rc = weft_sleep(*(int64_t *)arg);
+	weft_yield();
+	return rc;
+}
+
+static int drop_count;
+
+static void count_drop(void *arg)
+{
+	(void)arg;
+	drop_count++;
+}
+
+/* At 20 ms come, in this order: call 0, which gives way once more; the turn of call 2;
+ * call 1, which ends; and call 0 ends, before the caller has looked. */
+static int race_that_ends_backwards(void *arg)
+{
+	int64_t twenty = WEFT_MS(20), ten = WEFT_MS(10);
+	size_t *w = arg;
+
+	return weft_race(WEFT_CALLS(WEFT_CALL(sleep_and_yield, &twenty), WEFT_CALL(sleep_for, &ten),
+				    WEFT_CALL(sleep_for, &ten)),
+			 3, w, .stagger = WEFT_MS(10), .drop = count_drop);
+}
+
+Test(race, WA01_of_those_that_ended_before_the_caller_looked_the_lowest_index_wins)
+{
+	size_t w = 99;
+
+	cr_assert(eq(int, run_virtually(race_that_ends_backwards, &w), 0));
 	cr_expect(eq(sz, w, 0));
+	cr_expect(eq(int, drop_count, 1), "call 1, which was first for a moment");
 }
 
 Test(race, WA06_a_time_out_ends_all_contestants)
