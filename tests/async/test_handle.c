@@ -111,7 +111,7 @@ TaskTest(handle, many_wait_for_one_and_have_its_result_although_its_group_is_gon
 	int seven = 7, rc;
 
 	(void)arg;
-	HOLDS(weft_group_open(&waiters) == 0);
+	HOLDS(weft_group_open(&waiters, .supervisor = true) == 0);
 	HOLDS(weft_group_open(&g, .closed = true) == 0);
 	HOLDS(weft_group_set_limit(&g, 1) == 0);
 	HOLDS(weft_spawn(&g, returns, &seven, .task = &task) == 0);
@@ -120,7 +120,7 @@ TaskTest(handle, many_wait_for_one_and_have_its_result_although_its_group_is_gon
 	HOLDS(weft_group_close(&g, 0) == 0);
 	for (int i = 0; i < 5; i++) {
 		HOLDS(weft_task_wait(w[i], &rc) == 0);
-		HOLDS(rc == 7 || rc == WEFT_EINVAL); /* it came to late to wait */
+		HOLDS(rc == 7 || rc == WEFT_EINVAL); /* it came too late to wait */
 	}
 	weft_group_close(&waiters, 0);
 	return 0;
