@@ -134,7 +134,8 @@ struct weft_text {
 /* struct weft_text: lines without their newline, of up to `longest` bytes (0: 1 MiB;
  * -EMSGSIZE beyond), the last with or without one, any bytes inside; or blocks of up to
  * `size` bytes, as one read gives them.  Files, pipes, sockets (weft/io.h).  The
- * descriptor is borrowed, or closed with the stream, also when that is not made. */
+ * descriptor is borrowed, or closed with the stream, also when that is not made.  What
+ * other programs write: weft_exec_lines and weft_exec_blocks in weft/exec.h. */
 WEFT_API struct weft_stream *weft_from_lines(int fd, size_t longest, bool close_fd);
 WEFT_API struct weft_stream *weft_from_blocks(int fd, size_t size, bool close_fd);
 
