@@ -161,7 +161,9 @@ static void await(struct weft_process_pool *pool, struct weft__process_job *j,
 
 		weft__process_lock(pool);
 		bool over = j->state == WEFT__PROCESS_DONE;
-		if (!over && aborted)
+		if (over)
+			weft__process_leave(pool);
+		else if (aborted)
 			weft__process_abort(pool, j, grace_of(pool, j->strand, o));
 		weft__process_unlock(pool);
 		if (over)

@@ -28,6 +28,9 @@
  *       until it is resumed, after that unlock.
  *   I5  When jobs are queued, none is idle, and: as many workers as there may be have
  *       jobs, or the thread is awake or will be at retry_at.
+ *   I6  `callers` have submitted a job and not left: they will take the lock once more,
+ *       though their jobs may be done long since.  The pool does not end before they
+ *       have left, for when it has ended it may be freed.
  *
  * Why a thread and not tasks.  Each answer is one wake-up of somebody either way, for
  * tasks wait for descriptors by way of the event thread.  A thread belongs to no
@@ -485,12 +488,16 @@ static void tend(struct weft_process_pool *pool, int64_t now)
 	}
 }
 
+/* A death that came out while another worker was looked at is still to be looked at: no
+ * descriptor tells of it any more. */
 static int64_t next_time(const struct weft_process_pool *pool)
 {
 	int64_t next = pool->retry_at;
 
 	weft__list_for_each (node, &pool->workers) {
 		const struct weft__process_worker *w = worker_of(node);
+		if (w->proc.state == WEFT__PROC_DEAD)
+			return 0;
 		int64_t idle_end = weft__list_is_empty(&w->idle)
 					   ? WEFT_NEVER
 					   : weft__later(w->idle_since, pool->idle_ns);
@@ -561,17 +568,6 @@ static void rest(struct weft_process_pool *pool)
 	weft__process_lock(pool);
 }
 
-static bool has_jobs(const struct weft_process_pool *pool)
-{
-	if (pool->queued > 0)
-		return true;
-	weft__list_for_each (node, &pool->workers) {
-		if (worker_of(node)->job)
-			return true;
-	}
-	return false;
-}
-
 /* With the lock held, which is given away meanwhile: nobody touches workers any more
  * that have no jobs. */
 static void end_all(struct weft_process_pool *pool)
@@ -617,7 +613,7 @@ static void *thread_main(void *arg)
 		tend(pool, now);
 		start_workers(pool, now);
 		dispatch(pool);
-		if (pool->is_closed && !has_jobs(pool))
+		if (pool->is_closed && pool->callers == 0) /* I6 */
 			break;
 		rest(pool);
 		look_at_all(pool);
@@ -663,11 +659,18 @@ int weft__process_submit(struct weft_process_pool *pool, struct weft__process_jo
 	int rc = pool->is_started ? 0 : start_thread(pool);
 	if (rc != 0)
 		return rc;
+	pool->callers++;
 	enqueue(pool, job, false);
 	dispatch(pool);
 	if (job->state == WEFT__PROCESS_QUEUED && pool->working < pool->most)
 		kick(pool); /* I5 */
 	return 0;
+}
+
+void weft__process_leave(struct weft_process_pool *pool)
+{
+	if (--pool->callers == 0 && pool->is_closed)
+		kick(pool); /* I6 */
 }
 
 void weft__process_abort(struct weft_process_pool *pool, struct weft__process_job *job,
