@@ -111,6 +111,8 @@ void weft__process_unlock(struct weft_process_pool *pool);
 
 /* What follows is called with the lock held. */
 
+/* --- for tasks ------------------------------------------------------------- */
+
 /* Appends a job, and hands it over if it can be.  After a success its caller leaves when
  * it has seen that the job is DONE. */
 int weft__process_submit(struct weft_process_pool *pool, struct weft__process_job *job);
@@ -126,5 +128,20 @@ void weft__process_shut(struct weft_process_pool *pool, bool cancel, bool kill);
 
 /* Waits until the pool, which is shut, has ended.  Without the lock.  WEFT_ECANCELED. */
 int weft__process_await(struct weft_process_pool *pool);
+
+/* --- for the thread and the workers ----------------------------------------- */
+
+/* Puts a job into the queue; first: before all others. */
+void weft__process_enqueue(struct weft_process_pool *pool, struct weft__process_job *j, bool first);
+void weft__process_dequeue(struct weft_process_pool *pool, struct weft__process_job *j);
+
+/* The job, which is in no list, is DONE. */
+void weft__process_finish(struct weft_process_pool *pool, struct weft__process_job *j, int rc);
+
+/* So are all in the queue. */
+void weft__process_finish_queued(struct weft_process_pool *pool, int rc);
+
+/* The pool has ended: releases the lock, and those who wait for that. */
+void weft__process_tell_closers(struct weft_process_pool *pool);
 
 #endif
