@@ -20,6 +20,7 @@
 
 #include "build.h"
 #include "cli.h"
+#include "isolate.h"
 #include "run.h"
 #include "say.h"
 #include "summary.h"
@@ -41,14 +42,17 @@ static double cpu_seconds(void)
 	       (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e-6;
 }
 
-static bool load_job(struct weft__code *code, const char *job)
+/* Other processes load it once more, during the run. */
+static bool load_job(struct weft__run *run, struct weft__code *code)
 {
-	struct weft__built built;
+	const struct weft__options *o = run->options;
 
-	if (!weft__build(&built, job))
+	if (!weft__build(&run->built, o->job))
 		return false;
-	bool loaded = weft__code_load(code, built.path, job);
-	weft__built_fini(&built, loaded);
+	bool loaded = weft__code_load(code, run->built.path, o->job) &&
+		      (!o->isolate || weft__isolate_allows(code, o->job));
+	if (!loaded || !o->isolate)
+		weft__built_fini(&run->built, loaded);
 	return loaded;
 }
 
@@ -74,7 +78,7 @@ static bool prepare(struct weft__run *run, struct weft__code *code)
 		weft__run_fail(run, WEFT__EXIT_INPUT);
 		return false;
 	}
-	if (!load_job(code, o->job)) {
+	if (!load_job(run, code)) {
 		weft__run_fail(run, WEFT__EXIT_JOB);
 		return false;
 	}
@@ -118,6 +122,7 @@ static void fini(struct weft__run *run)
 	weft__input_fini(&run->input);
 	pthread_mutex_destroy(&run->reader);
 	close(run->stop_fd);
+	weft__built_fini(&run->built, true);
 }
 
 static bool init_order(struct weft__run *run)
