@@ -16,16 +16,20 @@
 
 #include "say.h"
 
+/* Of a lane. */
+struct seat {
+	struct weft__run *run;
+	unsigned desk;
+};
+
 struct weft__isolation {
 	struct weft_process_pool *pool;
 	unsigned count;
 	int fd; /* of the desks */
+	size_t room;
 	struct weft__desk *desks;
-	struct seat {
-		struct weft__run *run;
-		unsigned desk;
-		struct weft__buffer batch; /* on its way */
-	} * seats;
+	char *rooms;
+	struct seat *seats;
 };
 
 bool weft__isolate_allows(const struct weft__code *code, const char *job)
@@ -39,6 +43,13 @@ bool weft__isolate_allows(const struct weft__code *code, const char *job)
 /*
  * Batches
  */
+
+/* What was sent, and what came of it. */
+struct trial {
+	char *at, *limit;
+	int rc; /* of weft_to_process */
+	struct weft_proc_status st;
+};
 
 /* The record of [begin, end), which is not empty, that holds the byte at `at`; the last
  * one when that lies behind. */
@@ -54,20 +65,33 @@ static char *record_at(const struct weft__record_format *format, char *begin, ch
 	}
 }
 
-static bool make_batch(struct weft__buffer *b, const struct weft__lane *lane, const char *begin,
-		       const char *end)
+/* Lays the batch on the desk; `b` is what is said about it. */
+static bool make_batch(struct weft__buffer *b, const struct weft__lane *lane, const struct trial *t)
 {
+	const struct weft__isolation *all = lane->run->isolation;
 	const struct weft__slice *slice = &lane->part->slice;
 	struct weft__isolated_batch head = {
 		.desk = lane->desk,
-		.offset = slice->offset + (uint64_t)(begin - slice->begin),
-		.name = strlen(slice->name) + 1,
+		.offset = slice->offset + (uint64_t)(t->at - slice->begin),
+		.size = (size_t)(t->limit - t->at),
 	};
 
-	b->used = 0;
+	if (head.size > all->room)
+		return false;
+	memcpy(all->rooms + lane->desk * all->room, t->at, head.size);
+	atomic_store(&all->desks[lane->desk].overdue, false);
+	all->desks[lane->desk].lane.job.offset = 0;
 	return weft__buffer_add(b, &head, sizeof head) &&
-	       weft__buffer_add(b, slice->name, head.name) &&
-	       weft__buffer_add(b, begin, (size_t)(end - begin));
+	       weft__buffer_add(b, slice->name, strlen(slice->name) + 1);
+}
+
+/* A desk keeps what an ordinary part needs. */
+static void clear_desk(const struct weft__lane *lane, size_t used)
+{
+	const struct weft__isolation *all = lane->run->isolation;
+
+	if (used > WEFT__BLOCK_SIZE)
+		madvise(all->rooms + lane->desk * all->room, all->room, MADV_REMOVE);
 }
 
 static void note_used(struct weft__options *o, const char *used)
@@ -111,13 +135,6 @@ static bool take(struct weft__lane *lane, const struct weft_buf *answer)
 /*
  * Ends
  */
-
-/* What was sent, and what came of it. */
-struct trial {
-	char *at, *limit;
-	int rc; /* of weft_to_process */
-	struct weft_proc_status st;
-};
 
 /* The last line that it wrote to its standard error, if any. */
 static const char *last_line(struct weft_proc_status *st)
@@ -182,22 +199,19 @@ static void no_workers(struct weft__lane *lane, int rc)
 
 static void send(struct weft__lane *lane, struct trial *t)
 {
-	struct weft__isolation *all = lane->run->isolation;
-	struct weft__desk *desk = &all->desks[lane->desk];
-	struct weft__buffer *batch = &all->seats[lane->desk].batch;
+	struct weft__buffer batch = { 0 };
 	struct weft_buf answer = { 0 };
 
 	t->st = (struct weft_proc_status){ 0 };
 	t->rc = WEFT_ENOMEM;
-	if (!make_batch(batch, lane, t->at, t->limit))
-		return;
-	atomic_store(&desk->overdue, false);
-	desk->lane.job.offset = 0;
-	t->rc = weft_to_process(weft__isolated_map, batch->data, batch->used, &answer,
-				.pool = all->pool, .status = &t->st);
+	if (make_batch(&batch, lane, t))
+		t->rc = weft_to_process(weft__isolated_map, batch.data, batch.used, &answer,
+					.pool = lane->run->isolation->pool, .status = &t->st);
 	if (t->rc == 0 && !take(lane, &answer))
 		t->rc = -EPROTO;
 	weft_buf_free(&answer);
+	weft__buffer_fini(&batch);
+	clear_desk(lane, (size_t)(t->limit - t->at));
 }
 
 /* Where in [begin, end) the worker was, if it says so. */
@@ -284,6 +298,7 @@ static bool make_start(struct weft__buffer *b, const struct weft__run *run, int 
 		.pid = getpid(),
 		.fd = fd,
 		.desks = run->isolation->count,
+		.room = run->isolation->room,
 		.skip_failed = o->skip_failed,
 		.record = o->record,
 		.max_record = o->max_record,
@@ -308,17 +323,37 @@ static int open_pool(struct weft__run *run)
 	int rc = WEFT_ENOMEM;
 
 	if (make_start(&start, run, all->fd))
-		rc = weft_process_pool_create(&all->pool, .workers = all->count, .name = "weft/map",
-					      .init = weft__isolated_begin, .init_data = start.data,
-					      .init_size = start.used,
+		rc = weft_process_pool_create(&all->pool, .workers = run->options->workers,
+					      .name = "weft/map", .init = weft__isolated_begin,
+					      .init_data = start.data, .init_size = start.used,
 					      .memory = run->options->memory);
 	weft__buffer_fini(&start);
 	return rc;
 }
 
+static size_t whole_pages(size_t size)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	return (size + page - 1) / page * page;
+}
+
+size_t weft__desk_tops(unsigned desks)
+{
+	return whole_pages(desks * sizeof(struct weft__desk));
+}
+
+/* A part is at most a block, or one record and what ends it. */
+static size_t room_for(const struct weft__options *o)
+{
+	size_t most = o->max_record + o->record.length + 1;
+
+	return whole_pages(most > WEFT__BLOCK_SIZE ? most : WEFT__BLOCK_SIZE);
+}
+
 static int open_desks(struct weft__isolation *all)
 {
-	size_t size = all->count * sizeof *all->desks;
+	size_t tops = weft__desk_tops(all->count), size = tops + all->count * all->room;
 
 	all->seats = calloc(all->count, sizeof *all->seats);
 	all->fd = memfd_create("weft-map", MFD_CLOEXEC);
@@ -328,6 +363,7 @@ static int open_desks(struct weft__isolation *all)
 	if (at == MAP_FAILED)
 		return -errno;
 	all->desks = at;
+	all->rooms = (char *)at + tops;
 	return 0;
 }
 
@@ -336,11 +372,9 @@ static void close_all(struct weft__isolation *all)
 	if (all->pool)
 		weft_process_pool_close(all->pool, WEFT_ECANCELED);
 	if (all->desks)
-		munmap(all->desks, all->count * sizeof *all->desks);
+		munmap(all->desks, weft__desk_tops(all->count) + all->count * all->room);
 	if (all->fd >= 0)
 		close(all->fd);
-	for (unsigned i = 0; all->seats && i < all->count; i++)
-		weft__buffer_fini(&all->seats[i].batch);
 	free(all->seats);
 }
 
@@ -368,7 +402,11 @@ static int run_seats(struct weft__isolation *all, struct weft__run *run)
 
 int weft__isolate_run(struct weft__run *run)
 {
-	struct weft__isolation all = { .count = run->options->workers, .fd = -1 };
+	struct weft__isolation all = {
+		.count = 2 * run->options->workers,
+		.room = room_for(run->options),
+		.fd = -1,
+	};
 
 	run->isolation = &all;
 	int rc = open_desks(&all);

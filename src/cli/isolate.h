@@ -2,15 +2,18 @@
 /*
  * isolate.h - map() in worker processes, so that a record can cost no more than itself
  *
- *	lane -> batch of records -> worker process      isolated.c
+ *	lane -> desk: a batch of records -> worker process      isolated.c
  *	     <- output, messages <-
  *	     <- or its end: which record was it at?
  *
- * A part goes over as one batch.  When the worker dies of it, its desk, a piece of
- * shared memory, tells the record it was at.  The records before that one are sent
- * again, then those from it on; a record that kills the worker when it is the first of
- * a batch is to blame, and fails.  So each record but that one is mapped, and what is
- * put out is what came of a batch that went through.
+ * A part goes over as one batch, in shared memory: what a payload costs, a memfd and a
+ * dozen system calls, is as much as a light job needs for a small part.  A worker may
+ * write to the top of each desk only: no job gets at the records of another.
+ *
+ * When the worker dies of a batch, the desk tells the record that it was at.  The records before
+ *that one are sent again, then those from it on; a record that kills the worker when it is the
+ *first of a batch is to blame, and fails.  So each record but that one is mapped, and what is put
+ *out is what came of a batch that went through.
  *
  *   threads    as lanes; one task a desk, no more than there are threads: a lane that
  *              waits for the order holds its thread (order.h).
@@ -43,7 +46,9 @@ void weft__isolate_map(struct weft__lane *lane);
  * What passes between the processes, which run the same program.
  */
 
-/* In shared memory, one for each batch that can be out. */
+/* The top of a desk, of which there is one for each batch that can be out.  All tops
+ * come first in the shared memory, then, from the next page on, so much room for
+ * records for each.  Most of it is never touched. */
 struct weft__desk {
 	alignas(64) atomic_bool overdue; /* the worker ended itself: --record-timeout */
 	struct weft__lane lane;		 /* the worker's; lane.job.offset is of its record */
@@ -56,6 +61,7 @@ struct weft__isolated_start {
 	pid_t pid; /* the desks are its descriptor `fd` */
 	int fd;
 	unsigned desks;
+	size_t room; /* of each, whole pages */
 	bool skip_failed;
 	struct weft__record_format record;
 	size_t max_record;
@@ -63,12 +69,15 @@ struct weft__isolated_start {
 	size_t settings;
 };
 
-/* The name of the input, with its NUL, and the records follow. */
+/* The name of the input, with its NUL, follows. */
 struct weft__isolated_batch {
 	unsigned desk;
 	uint64_t offset; /* of the first record in the file */
-	size_t name;
+	size_t size;	 /* bytes of records on the desk */
 };
+
+/* Where the rooms begin. */
+size_t weft__desk_tops(unsigned desks);
 
 /* A byte for each setting, whether it was used, then the output and the messages
  * follow. */

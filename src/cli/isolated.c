@@ -33,6 +33,8 @@ static struct weft__options options;
 static struct weft__code code;
 static struct weft__run run = { .options = &options, .code = &code, .stop_fd = -1, .apart = true };
 static struct weft__desk *desks;
+static const char *rooms; /* read only */
+static size_t room;
 static unsigned desk_count;
 static char *scratch;
 static struct weft__buffer records, out; /* kept from batch to batch */
@@ -140,8 +142,13 @@ static int open_desks(const struct weft__isolated_start *start)
 	if (fd < 0)
 		return -errno;
 	desk_count = start->desks;
-	desks = mmap(NULL, desk_count * sizeof *desks, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	int rc = desks == MAP_FAILED ? -errno : 0;
+	room = start->room;
+	size_t tops = weft__desk_tops(desk_count);
+	void *top = mmap(NULL, tops, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	void *rest = mmap(NULL, desk_count * room, PROT_READ, MAP_SHARED, fd, (off_t)tops);
+	int rc = top == MAP_FAILED || rest == MAP_FAILED ? -errno : 0;
+	desks = top;
+	rooms = rest;
 	close(fd);
 	return rc;
 }
@@ -227,17 +234,17 @@ int weft__isolated_map(const void *in, size_t size, struct weft_reply *reply)
 	struct weft__isolated_batch batch;
 	const char *name = (const char *)in + sizeof batch;
 
+	(void)size;
 	memcpy(&batch, in, sizeof batch);
-	size_t length = size - sizeof batch - batch.name;
 	records.used = out.used = 0;
-	if (batch.desk >= desk_count || !weft__buffer_reserve(&records, length + 1))
+	if (!weft__buffer_reserve(&records, batch.size + 1))
 		return WEFT_ENOMEM;
-	memcpy(records.data, name + batch.name, length);
+	memcpy(records.data, rooms + batch.desk * room, batch.size);
 
 	struct weft__part part = { .number = 1, .out = out };
 	part.slice.name = name;
 	part.slice.begin = records.data;
-	part.slice.end = records.data + length;
+	part.slice.end = records.data + batch.size;
 	part.slice.offset = batch.offset;
 	map_batch(batch.desk, &part);
 	int rc = answer(reply, &part);

@@ -30,6 +30,11 @@
 #define PARTS_PLAIN	 1024
 #define PARTS_A_REDUCING 4
 
+/* Slices are 1/256 of what came before: a run on n cores ends with the cores
+ * n/256 of it apart at worst.  On its way to a worker process a slice costs more. */
+#define SHARE	       256
+#define SHARE_ISOLATED 32
+
 /* As a thread has, where a job may have been tried. */
 #define STACK_SIZE ((size_t)8 << 20)
 
@@ -108,6 +113,7 @@ static bool init(struct weft__run *run, struct weft__options *o, const struct we
 				 .skip = o->skip,
 				 .limit = o->limit,
 				 .max_record = o->max_record,
+				 .share = o->isolate ? SHARE_ISOLATED : SHARE,
 				 .stop_fd = run->stop_fd,
 			 },
 			 o->workers);
@@ -195,7 +201,7 @@ int weft__map_main(int argc, char **argv)
 	struct weft__run run;
 
 	weft__options_parse(&options, argc, argv);
-	weft_configure(.workers = options.workers,
+	weft_configure(.workers = options.isolate ? 2 * options.workers : options.workers,
 		       .stack_size = getenv("WEFT_STACK_SIZE") ? 0 : STACK_SIZE);
 	signal(SIGPIPE, SIG_IGN);
 	if (!init(&run, &options, &code))
