@@ -222,7 +222,8 @@ static void isolated(char *text)
 	static const char source[] =
 		"#include <weft/job.h>\n"
 		"int map(struct weft_job *job, const char *record, size_t length)\n"
-		"{ unsigned long h = 0; for (int k = 0; k < 8; k++) for (size_t i = 0; i < length;)\n"
+		"{ unsigned long h = 0; for (int k = 0; k < 8; k++) for (size_t i = 0; i < "
+		"length;)\n"
 		"h = (h ^ (unsigned char)record[i++]) * 1099511628211ul;\n"
 		"return h == 1 ? weft_emits(job, \"!\") : 0; }\n";
 

@@ -1084,8 +1084,10 @@ RealTest(process_pool, PR13_one_item_fails_and_one_is_slow)
 
 	for (int i = 0; i < 8; i++)
 		items[i] = i;
-	HOLDS(weft_process_map(job_item, items, 8, sizeof *items, outs, .codes = codes) ==
-	      WEFT_EIO);
+	size_t failed = 77;
+	HOLDS(weft_process_map(job_item, items, 8, sizeof *items, outs, .codes = codes,
+			       .failed = &failed) == WEFT_EIO);
+	HOLDS(failed == 3);
 	for (int i = 0; i < 8; i++) {
 		HOLDS(codes[i] == (i == 3 ? WEFT_EIO : 0));
 		HOLDS(i == 3 || take_int(outs[i].data) == 2 * i);
@@ -1102,12 +1104,31 @@ RealTest(process_pool, PR13_without_codes_the_first_error_ends_it)
 
 	for (int i = 0; i < 100; i++)
 		items[i] = i;
-	HOLDS(weft_process_map(job_item, items, 100, sizeof *items, outs) == WEFT_EIO);
+	size_t failed = 77;
+	HOLDS(weft_process_map(job_item, items, 100, sizeof *items, outs, .failed = &failed) ==
+	      WEFT_EIO);
+	HOLDS(failed == 3);
 	for (int i = 0; i < 100; i++) {
 		done += outs[i].data != NULL;
 		weft_buf_free(&outs[i]);
 	}
 	HOLDS(done < 99);
+	return 0;
+}
+
+RealTest(process_pool, PR13_no_item_is_named_when_none_failed)
+{
+	int items[2] = { 1, 2 };
+	size_t failed = 77;
+	struct weft_scope s;
+
+	HOLDS(weft_process_map(job_item, items, 2, sizeof *items, NULL, .failed = &failed) == 0);
+	HOLDS(weft_scope_enter(&s) == 0);
+	weft_scope_cancel(&s);
+	HOLDS(weft_process_map(job_item, items, 2, sizeof *items, NULL, .failed = &failed) ==
+	      WEFT_ECANCELED);
+	HOLDS(weft_scope_leave(&s, WEFT_ECANCELED) == 0);
+	HOLDS(failed == 77);
 	return 0;
 }
 
