@@ -8,6 +8,8 @@
  * side is a process of its own, so starting and ending count for all of them, and
  * the CPU time of this process, which the table shows, is next to nothing.
  *
+ * Besides: the same job in worker processes, --isolate.
+ *
  * The text is real: what lies under /usr/share/doc and the like, repeated until
  * it is long enough, in a file in the page cache.
  */
@@ -213,6 +215,35 @@ static void word_count(char *text, const char *what, char *set_top, bool with_pa
 	bench_run(&row);
 }
 
+/* In worker processes, with a job of some weight: 8 multiplications a byte. */
+static void isolated(char *text)
+{
+	char job[PATH_MAX + 2];
+	static const char source[] =
+		"#include <weft/job.h>\n"
+		"int map(struct weft_job *job, const char *record, size_t length)\n"
+		"{ unsigned long h = 0; for (int k = 0; k < 8; k++) for (size_t i = 0; i < "
+		"length;)\n"
+		"h = (h ^ (unsigned char)record[i++]) * 1099511628211ul;\n"
+		"return h == 1 ? weft_emits(job, \"!\") : 0; }\n";
+
+	snprintf(job, sizeof job, "%s.c", text);
+	FILE *out = fopen(job, "w");
+	bench_check(out && fputs(source, out) >= 0 && fclose(out) == 0, job);
+	struct command plain = { { weft, (char[]){ "map" }, (char[]){ "-q" }, job, text } };
+	struct command apart = { { weft, (char[]){ "map" }, (char[]){ "-q" },
+				   (char[]){ "--isolate" }, job, text } };
+	struct bench_row row = { .what = "map: in worker processes (MB)",
+				 .items = (double)text_size / 1e6 };
+
+	bench_check(spawn_and_wait(apart.words), "weft map --isolate");
+	bench_plain(&row, "weft map N", run_command, &plain);
+	bench_plain(&row, "--isolate", run_command, &apart);
+	bench_bar(&row, "isolate", "weft map N", "--isolate", BENCH_AT_LEAST, 0.8);
+	bench_run(&row);
+	unlink(job);
+}
+
 /* A job that looks at no byte: what is left is reading and splitting. */
 static void splitting(char *text)
 {
@@ -264,6 +295,7 @@ int main(int argc, char **argv)
 	make_text(text, (size_t)(bench_quick() ? 8 : 512) << 20);
 	word_count(text, "map: lines, words, bytes (MB)", NULL, true);
 	word_count(text, "map: and the 20 top words (MB)", top_20, false);
+	isolated(text);
 	splitting(text);
 	unlink(text);
 	return bench_end();

@@ -130,11 +130,14 @@ struct weft_process_map_opts {
 	struct weft_process_pool *pool; /* NULL: that of the runtime */
 	int64_t timeout;		/* of each item; 0: none */
 	int *codes;			/* n of them; NULL: the first error cancels the rest */
+	size_t *failed;			/* where to leave the index of the item whose error is
+					 * returned, or NULL.  Written for no other error */
 };
 
 /* A job for each of n items of `size` bytes; outs[i] (or NULL) is the answer to item i.
  * With .codes every item is tried, and has its code there, WEFT_ECANCELED when it was
- * not tried because the caller was cancelled.  Returns 0 or an error of one of them. */
+ * not tried because the caller was cancelled.  Returns 0, or the first error: with .codes
+ * that of the lowest index. */
 WEFT_API int weft_process_map_opt(weft_remote_fn *fn, const void *items, size_t n, size_t size,
 				  struct weft_buf *outs, const struct weft_process_map_opts *opts);
 

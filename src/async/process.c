@@ -161,7 +161,9 @@ static void await(struct weft_process_pool *pool, struct weft__process_job *j,
 
 		weft__process_lock(pool);
 		bool over = j->state == WEFT__PROCESS_DONE;
-		if (!over && aborted)
+		if (over)
+			weft__process_leave(pool);
+		else if (aborted)
 			weft__process_abort(pool, j, grace_of(pool, j->strand, o));
 		weft__process_unlock(pool);
 		if (over)
@@ -283,6 +285,8 @@ struct map {
 	struct weft_buf *outs;
 	const struct weft_process_map_opts *opts;
 	uint64_t next;
+	uint64_t failed; /* the item that failed first, and how; n: none has */
+	int rc;
 };
 
 static int map_one(struct map *m, size_t i)
@@ -291,10 +295,13 @@ static int map_one(struct map *m, size_t i)
 				 m->outs ? &m->outs[i] : NULL, .pool = m->opts->pool,
 				 .timeout = m->opts->timeout);
 
-	if (!m->opts->codes)
-		return rc;
-	m->opts->codes[i] = rc;
-	return weft_check();
+	if (m->opts->codes) {
+		m->opts->codes[i] = rc;
+		return weft_check();
+	}
+	if (rc < 0 && weft_check() == 0 && cas_seqcst(&m->failed, m->n, i))
+		m->rc = rc;
+	return rc;
 }
 
 static int map_some(void *arg)
@@ -328,7 +335,7 @@ int weft_process_map_opt(weft_remote_fn *fn, const void *items, size_t n, size_t
 {
 	static const struct weft_process_map_opts none = { .size = sizeof none };
 	const struct weft__strand *s = weft__strand_self();
-	struct map m = { fn, items, n, size, outs, o ? o : &none, 0 };
+	struct map m = { fn, items, n, size, outs, o ? o : &none, 0, n, 0 };
 
 	if (!fn || (n && size && !items) || m.opts->size < sizeof *o)
 		return WEFT_EINVAL;
@@ -339,7 +346,13 @@ int weft_process_map_opt(weft_remote_fn *fn, const void *items, size_t n, size_t
 		codes[i] = WEFT_ECANCELED;
 	size_t most = m.opts->pool ? m.opts->pool->most : weft__config_process_workers(s->runtime);
 	int rc = run_map(&m, n < most ? n : most);
-	for (size_t i = 0; codes && rc == 0 && i < n; i++)
-		rc = codes[i] < 0 ? codes[i] : 0;
-	return rc;
+	for (size_t i = 0; codes && rc == 0 && m.failed == n && i < n; i++) {
+		m.rc = codes[i];
+		m.failed = m.rc < 0 ? i : n;
+	}
+	if (m.failed == n)
+		return rc;
+	if (m.opts->failed)
+		*m.opts->failed = (size_t)m.failed;
+	return m.rc;
 }

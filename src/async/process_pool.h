@@ -6,7 +6,8 @@
  * process.c's.
  *
  *   threads    any; `lock` guards everything, and is held over no wait but its own.
- *   memory     a job is its caller's, and the pool's from submit until its state is DONE.
+ *   memory     a job is its caller's, and the pool's from submit until its state is DONE;
+ *              the pool is there until all callers have left.
  *   errors     0 or a negative code.
  *   blocking   none but the end.
  */
@@ -72,6 +73,7 @@ struct weft_process_pool {
 	struct weft__list wakes;   /* jobs that are done, whose strands are to be resumed */
 	struct weft__list closers; /* tasks that wait for the end */
 	size_t queued, count;
+	size_t callers;	       /* that have submitted a job, and not left */
 	unsigned working;      /* workers that are not ending */
 	unsigned initialising; /* of these, not ready */
 	unsigned failures;     /* of the initializer, in a row */
@@ -109,8 +111,13 @@ void weft__process_unlock(struct weft_process_pool *pool);
 
 /* What follows is called with the lock held. */
 
-/* Appends a job, and hands it over if it can be. */
+/* --- for tasks ------------------------------------------------------------- */
+
+/* Appends a job, and hands it over if it can be.  After a success its caller leaves when
+ * it has seen that the job is DONE. */
 int weft__process_submit(struct weft_process_pool *pool, struct weft__process_job *job);
+
+void weft__process_leave(struct weft_process_pool *pool);
 
 /* Takes a job back that has not been handed over; else kills its worker. */
 void weft__process_abort(struct weft_process_pool *pool, struct weft__process_job *job,
@@ -121,5 +128,20 @@ void weft__process_shut(struct weft_process_pool *pool, bool cancel, bool kill);
 
 /* Waits until the pool, which is shut, has ended.  Without the lock.  WEFT_ECANCELED. */
 int weft__process_await(struct weft_process_pool *pool);
+
+/* --- for the thread and the workers ----------------------------------------- */
+
+/* Puts a job into the queue; first: before all others. */
+void weft__process_enqueue(struct weft_process_pool *pool, struct weft__process_job *j, bool first);
+void weft__process_dequeue(struct weft_process_pool *pool, struct weft__process_job *j);
+
+/* The job, which is in no list, is DONE. */
+void weft__process_finish(struct weft_process_pool *pool, struct weft__process_job *j, int rc);
+
+/* So are all in the queue. */
+void weft__process_finish_queued(struct weft_process_pool *pool, int rc);
+
+/* The pool has ended: releases the lock, and those who wait for that. */
+void weft__process_tell_closers(struct weft_process_pool *pool);
 
 #endif

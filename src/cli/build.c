@@ -435,7 +435,7 @@ bool weft__build(struct weft__built *built, const char *job)
 
 void weft__built_fini(struct weft__built *built, bool loaded)
 {
-	if (built->compiled && (built->temporary || !loaded))
+	if (built->path && built->compiled && (built->temporary || !loaded))
 		unlink(built->path);
 	char *slash = built->path ? strrchr(built->path, '/') : NULL;
 	if (built->temporary && slash) {
@@ -444,4 +444,5 @@ void weft__built_fini(struct weft__built *built, bool loaded)
 		rmdir(built->path);
 	}
 	free(built->path);
+	*built = (struct weft__built){ 0 };
 }

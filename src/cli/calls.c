@@ -60,7 +60,7 @@ static int make_room(struct weft__lane *lane, size_t n)
 {
 	struct weft__buffer *out = &lane->part->out;
 
-	if (out->used + n > OUT_MOST && !drain(lane))
+	if (out->used + n > OUT_MOST && !lane->run->apart && !drain(lane))
 		return -1;
 	size_t marked = lane->mark ? (size_t)(lane->mark - out->data) : 0;
 	size_t least = out->capacity < OUT_FIRST ? OUT_FIRST : n;

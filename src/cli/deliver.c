@@ -22,13 +22,35 @@ struct note {
 
 #define NO_RECORD UINT64_MAX
 
+static bool add_note(struct weft__part *part, const struct note *note, const char *text)
+{
+	return weft__buffer_reserve(&part->notes, sizeof *note + note->length) &&
+	       weft__buffer_add(&part->notes, note, sizeof *note) &&
+	       weft__buffer_add(&part->notes, text, note->length);
+}
+
 bool weft__part_note(struct weft__part *part, uint64_t index, uint64_t offset, const char *text)
 {
 	struct note note = { .index = index, .offset = offset, .length = strlen(text) };
 
-	return weft__buffer_reserve(&part->notes, sizeof note + note.length) &&
-	       weft__buffer_add(&part->notes, &note, sizeof note) &&
-	       weft__buffer_add(&part->notes, text, note.length);
+	return add_note(part, &note, text);
+}
+
+bool weft__part_take_notes(struct weft__part *part, uint64_t first, const char *notes, size_t size)
+{
+	struct note note;
+
+	while (size >= sizeof note) {
+		memcpy(&note, notes, sizeof note);
+		notes += sizeof note;
+		size -= sizeof note;
+		note.index += note.index == NO_RECORD ? 0 : first;
+		if (note.length > size || !add_note(part, &note, notes))
+			return false;
+		notes += note.length;
+		size -= note.length;
+	}
+	return size == 0;
 }
 
 bool weft__part_note_file(struct weft__part *part, const char *text)

@@ -25,10 +25,6 @@
 #include "file.h"
 #include "say.h"
 
-/* Slices are 1/256 of what came before: a run on n cores ends with the cores
- * n/256 of it apart at worst. */
-#define SHARE 256
-
 /* A file is not worth starting in the last bytes of a block. */
 #define ROOM_FOR_A_FILE ((size_t)1 << 16)
 
@@ -236,7 +232,7 @@ static int fill(struct weft__input *in, size_t need)
 /* The input before the slice decides how long the slice may be. */
 static size_t target(const struct weft__input *in)
 {
-	uint64_t share = in->position / SHARE;
+	uint64_t share = in->position / in->config.share;
 
 	return share < WEFT__BLOCK_SIZE ? (size_t)share : WEFT__BLOCK_SIZE;
 }

@@ -35,6 +35,7 @@ struct weft__input_config {
 	uint64_t skip, limit; /* records; limit UINT64_MAX for all */
 	size_t max_record;    /* bytes */
 	bool live;
+	unsigned share; /* a slice has at most 1/share of what came before it */
 	int stop_fd;
 };
 

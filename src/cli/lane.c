@@ -9,6 +9,7 @@
 #include <weft/error.h>
 #include <weft/fork.h>
 
+#include "isolate.h"
 #include "lane.h"
 #include "run.h"
 
@@ -26,8 +27,7 @@ void *weft__state_new(const struct weft__code *code)
 	return state ? memset(state, 0, code->state_size) : NULL;
 }
 
-/* Ends the run at this part, with this code. */
-static void cut_part(struct weft__lane *lane, enum weft__exit code)
+void weft__lane_cut(struct weft__lane *lane, enum weft__exit code)
 {
 	lane->part->cut = true;
 	lane->part->code = (int)code;
@@ -37,7 +37,7 @@ static void cut_part(struct weft__lane *lane, enum weft__exit code)
 static void out_of_memory(struct weft__lane *lane)
 {
 	weft__part_note_file(lane->part, "out of memory");
-	cut_part(lane, WEFT__EXIT_SYSTEM);
+	weft__lane_cut(lane, WEFT__EXIT_SYSTEM);
 }
 
 /* The state of the part; false when that ends the run. */
@@ -60,24 +60,24 @@ static bool make_state(struct weft__lane *lane)
 	char text[sizeof lane->why + 16];
 	snprintf(text, sizeof text, "init: %s", weft__lane_why(lane, rc));
 	weft__part_note_file(part, text);
-	cut_part(lane, WEFT__EXIT_RECORDS);
+	weft__lane_cut(lane, WEFT__EXIT_RECORDS);
 	return false;
 }
 
-/* So many failed records that their messages cannot wait for their turn.  No
- * record is half written at this point, so the output can go to others: holding
+/* No record is half written at this point, so the output can go to others: holding
  * it while waiting for the head would be waiting for one another. */
-static void flush_notes(struct weft__lane *lane)
+void weft__lane_flush_notes(struct weft__lane *lane)
 {
 	struct weft__run *run = lane->run;
 
+	if (lane->part->notes.used <= NOTES_MOST || run->apart)
+		return;
 	weft__lane_release(lane);
 	if (weft__order_await_head(&run->order, lane->part))
 		weft__run_say_notes(run, lane->part);
 }
 
-/* The record that was just tried failed.  False when that ends the part. */
-static bool record_failed(struct weft__lane *lane, const char *why)
+bool weft__lane_record_failed(struct weft__lane *lane, const char *why)
 {
 	struct weft__part *part = lane->part;
 
@@ -88,11 +88,10 @@ static bool record_failed(struct weft__lane *lane, const char *why)
 		return false;
 	}
 	if (!lane->run->options->skip_failed) {
-		cut_part(lane, WEFT__EXIT_RECORDS);
+		weft__lane_cut(lane, WEFT__EXIT_RECORDS);
 		return false;
 	}
-	if (part->notes.used > NOTES_MOST)
-		flush_notes(lane);
+	weft__lane_flush_notes(lane);
 	return true;
 }
 
@@ -102,7 +101,7 @@ static bool too_long(struct weft__lane *lane)
 
 	snprintf(why, sizeof why, "longer than %zu bytes (--max-record)",
 		 lane->run->options->max_record);
-	return record_failed(lane, why);
+	return weft__lane_record_failed(lane, why);
 }
 
 static bool too_short(struct weft__lane *lane, size_t length)
@@ -111,14 +110,14 @@ static bool too_short(struct weft__lane *lane, size_t length)
 
 	snprintf(why, sizeof why, "the file ends after %zu of %zu bytes", length,
 		 lane->run->options->record.length);
-	return record_failed(lane, why);
+	return weft__lane_record_failed(lane, why);
 }
 
 /* map() returned `rc`.  False when the part ends here. */
 static bool map_failed(struct weft__lane *lane, int rc)
 {
 	if (!lane->gone)
-		return record_failed(lane, weft__lane_why(lane, rc));
+		return weft__lane_record_failed(lane, weft__lane_why(lane, rc));
 	/* Without an output a record cannot but fail, and it is not to blame. */
 	lane->part->cut = true;
 	return false;
@@ -156,7 +155,7 @@ static inline __attribute__((always_inline)) void map_each(struct weft__lane *la
 	}
 }
 
-static void map_records(struct weft__lane *lane)
+void weft__lane_map(struct weft__lane *lane)
 {
 	const struct weft__record_format *format = &lane->run->options->record;
 	struct weft__cursor c;
@@ -178,8 +177,10 @@ static void map_part(struct weft__lane *lane)
 	weft__lane_begin(lane, part, true);
 	if (part->slice.too_long)
 		too_long(lane);
+	else if (run->isolation)
+		weft__isolate_map(lane);
 	else
-		map_records(lane);
+		weft__lane_map(lane);
 	weft__lane_end(lane);
 	atomic_fetch_add_explicit(&run->bytes_done, (uint64_t)(part->slice.end - part->slice.begin),
 				  memory_order_relaxed);
@@ -209,7 +210,7 @@ static bool claim(struct weft__lane *lane)
 			lane->part = weft__order_append(&run->order, &slice);
 		if (result == WEFT__INPUT_FAILED) {
 			weft__part_note_file(lane->part, run->input.message);
-			cut_part(lane, WEFT__EXIT_INPUT);
+			weft__lane_cut(lane, WEFT__EXIT_INPUT);
 		}
 		if (result == WEFT__INPUT_END)
 			note_end(run);
@@ -272,4 +273,15 @@ int weft__lane_run(void *arg)
 
 	weft__lane_init(&lane, arg);
 	return run_lane(&lane);
+}
+
+int weft__lane_run_alone(struct weft__run *run, unsigned desk)
+{
+	struct weft__lane lane;
+
+	weft__lane_init(&lane, run);
+	lane.desk = desk;
+	while (claim(&lane))
+		work(&lane);
+	return 0;
 }

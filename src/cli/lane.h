@@ -28,6 +28,7 @@ struct weft__lane {
 	bool writing;	 /* holds the output, see weft__order_acquire_output() */
 	bool gone;	 /* the output cannot be written any more */
 	char *scratch;	 /* for records of a fixed length */
+	unsigned desk;	 /* in other processes: which is ours */
 	uint64_t failed; /* where weft_fail() was called: job.offset + 1 */
 	char why[1024];	 /* and with what */
 };
@@ -35,6 +36,21 @@ struct weft__lane {
 /* A task: the lane of one worker, from the first part that it gets to the last.
  * Its argument is the run. */
 int weft__lane_run(void *run);
+
+/* A task as well, with `desk`, for maps in other processes: nobody joins in. */
+int weft__lane_run_alone(struct weft__run *run, unsigned desk);
+
+/* Maps the records of the part that the lane has begun. */
+void weft__lane_map(struct weft__lane *lane);
+
+/* The record at job.offset failed.  False when that ends the part. */
+bool weft__lane_record_failed(struct weft__lane *lane, const char *why);
+
+/* Ends the run at this part, with this code. */
+void weft__lane_cut(struct weft__lane *lane, enum weft__exit code);
+
+/* So many failed records that their messages cannot wait for their turn? */
+void weft__lane_flush_notes(struct weft__lane *lane);
 
 /* A zeroed state, to be freed; NULL when there is no memory. */
 void *weft__state_new(const struct weft__code *code);

@@ -20,6 +20,7 @@
 
 #include "build.h"
 #include "cli.h"
+#include "isolate.h"
 #include "run.h"
 #include "say.h"
 #include "summary.h"
@@ -28,6 +29,11 @@
 /* Parts in flight.  With a reduction each holds a state, of unknown size. */
 #define PARTS_PLAIN	 1024
 #define PARTS_A_REDUCING 4
+
+/* Slices are 1/256 of what came before: a run on n cores ends with the cores
+ * n/256 of it apart at worst.  On its way to a worker process a slice costs more. */
+#define SHARE	       256
+#define SHARE_ISOLATED 32
 
 /* As a thread has, where a job may have been tried. */
 #define STACK_SIZE ((size_t)8 << 20)
@@ -41,14 +47,17 @@ static double cpu_seconds(void)
 	       (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e-6;
 }
 
-static bool load_job(struct weft__code *code, const char *job)
+/* Other processes load it once more, during the run. */
+static bool load_job(struct weft__run *run, struct weft__code *code)
 {
-	struct weft__built built;
+	const struct weft__options *o = run->options;
 
-	if (!weft__build(&built, job))
+	if (!weft__build(&run->built, o->job))
 		return false;
-	bool loaded = weft__code_load(code, built.path, job);
-	weft__built_fini(&built, loaded);
+	bool loaded = weft__code_load(code, run->built.path, o->job) &&
+		      (!o->isolate || weft__isolate_allows(code, o->job));
+	if (!loaded || !o->isolate)
+		weft__built_fini(&run->built, loaded);
 	return loaded;
 }
 
@@ -74,7 +83,7 @@ static bool prepare(struct weft__run *run, struct weft__code *code)
 		weft__run_fail(run, WEFT__EXIT_INPUT);
 		return false;
 	}
-	if (!load_job(code, o->job)) {
+	if (!load_job(run, code)) {
 		weft__run_fail(run, WEFT__EXIT_JOB);
 		return false;
 	}
@@ -104,6 +113,7 @@ static bool init(struct weft__run *run, struct weft__options *o, const struct we
 				 .skip = o->skip,
 				 .limit = o->limit,
 				 .max_record = o->max_record,
+				 .share = o->isolate ? SHARE_ISOLATED : SHARE,
 				 .stop_fd = run->stop_fd,
 			 },
 			 o->workers);
@@ -118,6 +128,7 @@ static void fini(struct weft__run *run)
 	weft__input_fini(&run->input);
 	pthread_mutex_destroy(&run->reader);
 	close(run->stop_fd);
+	weft__built_fini(&run->built, true);
 }
 
 static bool init_order(struct weft__run *run)
@@ -190,7 +201,7 @@ int weft__map_main(int argc, char **argv)
 	struct weft__run run;
 
 	weft__options_parse(&options, argc, argv);
-	weft_configure(.workers = options.workers,
+	weft_configure(.workers = options.isolate ? 2 * options.workers : options.workers,
 		       .stack_size = getenv("WEFT_STACK_SIZE") ? 0 : STACK_SIZE);
 	signal(SIGPIPE, SIG_IGN);
 	if (!init(&run, &options, &code))

@@ -24,6 +24,9 @@ enum {
 	OPTION_ON_ERROR,
 	OPTION_PROGRESS,
 	OPTION_JSON,
+	OPTION_ISOLATE,
+	OPTION_RECORD_TIMEOUT,
+	OPTION_MEMORY,
 };
 
 static const struct argp_option list[] = {
@@ -40,6 +43,12 @@ static const struct argp_option list[] = {
 	{ "set", 's', "KEY=VALUE", 0, "Hand the job an argument", 0 },
 	{ "on-error", OPTION_ON_ERROR, "stop|skip", 0,
 	  "At a record that fails: end the run (the default), or go on without its output", 0 },
+	{ "isolate", OPTION_ISOLATE, NULL, 0,
+	  "Map in worker processes: a record at which the job crashes is one that fails", 0 },
+	{ "record-timeout", OPTION_RECORD_TIMEOUT, "SECONDS", 0,
+	  "A record that takes longer fails (implies --isolate)", 0 },
+	{ "memory", OPTION_MEMORY, "SIZE", 0,
+	  "What a worker process may allocate; suffix K, M or G (implies --isolate)", 0 },
 	{ .doc = "The output", .group = 3 },
 	{ "output", 'o', "FILE", 0,
 	  "Write to FILE, which appears, or is replaced, only if the run succeeds", 0 },
@@ -134,6 +143,16 @@ static uint64_t number(struct argp_state *state, const char *option, const char 
 	return n;
 }
 
+static int64_t seconds(struct argp_state *state, const char *option, const char *text)
+{
+	char *end;
+	double s = strtod(text, &end);
+
+	if (!isdigit((unsigned char)*text) || *end || !(s >= 0.001 && s <= 1e9))
+		argp_error(state, "%s: not a number of seconds, 0.001 and more: %s", option, text);
+	return (int64_t)(s * 1e9);
+}
+
 static void set_record(struct argp_state *state, struct weft__options *o, const char *text)
 {
 	weft__record_fini(&o->record);
@@ -222,6 +241,17 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		break;
 	case OPTION_JSON:
 		o->json = true;
+		break;
+	case OPTION_ISOLATE:
+		o->isolate = true;
+		break;
+	case OPTION_RECORD_TIMEOUT:
+		o->isolate = true;
+		o->record_timeout = seconds(state, "--record-timeout", arg);
+		break;
+	case OPTION_MEMORY:
+		o->isolate = true;
+		o->memory = number(state, "--memory", arg, true);
 		break;
 	case 'q':
 		o->quiet = true;

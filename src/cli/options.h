@@ -39,6 +39,9 @@ struct weft__options {
 	unsigned workers;
 	enum weft__when progress;
 	bool unordered, skip_failed, json, quiet;
+	bool isolate;		/* map() runs in worker processes */
+	int64_t record_timeout; /* nanoseconds; 0: none */
+	uint64_t memory;	/* bytes a worker process; 0: no limit */
 	struct weft__setting *settings;
 	size_t setting_count;
 };

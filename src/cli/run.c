@@ -11,6 +11,7 @@
 
 #include <weft/runtime.h>
 
+#include "isolate.h"
 #include "lane.h"
 #include "say.h"
 
@@ -133,7 +134,7 @@ static int all(void *arg)
 
 	if (!start_job(run) || !make_total(run))
 		return 0;
-	int rc = weft__lane_run(run);
+	int rc = run->options->isolate ? weft__isolate_run(run) : weft__lane_run(run);
 	if (rc == 0)
 		finish_job(run);
 	return rc;

@@ -23,6 +23,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "build.h"
 #include "cli.h"
 #include "code.h"
 #include "input.h"
@@ -33,9 +34,12 @@
 struct weft__run {
 	struct weft__options *options;
 	const struct weft__code *code;
+	struct weft__built built; /* where it came from, if it is to be loaded again */
 	struct weft__input input;
 	struct weft__output output;
 	struct weft__order order;
+	struct weft__isolation *isolation; /* NULL: map() runs in this process */
+	bool apart;			   /* this is a worker process: parts stay whole */
 	pthread_mutex_t reader;
 	int stop_fd; /* an eventfd: readable once reading is to stop */
 
@@ -77,6 +81,11 @@ void weft__run_say_notes(struct weft__run *run, struct weft__part *part);
 /* A message about record `index` of the part, at `offset` of the file.  False
  * when there is no memory. */
 bool weft__part_note(struct weft__part *part, uint64_t index, uint64_t offset, const char *text);
+
+/* The messages `notes`, `size` bytes out of another part whose first record is
+ * record `first` of this one.  They may be anything: false also when they make no
+ * sense. */
+bool weft__part_take_notes(struct weft__part *part, uint64_t first, const char *notes, size_t size);
 
 /* A message about the part's file. */
 bool weft__part_note_file(struct weft__part *part, const char *text);

@@ -953,6 +953,32 @@ RealTest(process_pool, PR12_a_close_that_takes_too_long_can_be_called_again)
 	return 0;
 }
 
+/* The only worker is held until the job is done and the thread of the pool had time to
+ * end: its caller, which is ready, comes late. */
+static int close_before_the_caller_has_left(void *arg)
+{
+	struct in_pool p = { pool_of(1), job_nap, 1, 1 };
+	struct weft_group g;
+
+	(void)arg;
+	HOLDS(weft_group_open(&g) == 0);
+	weft_spawn(&g, do_ask, &p);
+	while (p.pool->last_job == 0)
+		weft_sleep(WEFT_MS(1));
+	weft_process_pool_kill(p.pool);
+	usleep(80000); /* less than is reported of a task that holds its worker */
+	HOLDS(weft_process_pool_close(p.pool, WEFT_ECANCELED) == 0);
+	HOLDS(p.rc != 1); /* it has left */
+	return weft_group_close(&g, 0);
+}
+
+Test(process_pool, a_pool_is_there_until_its_callers_have_left)
+{
+	struct weft_config one = { .workers = 1 };
+
+	cr_assert(eq(int, go_with(one, close_before_the_caller_has_left, NULL), 0));
+}
+
 /* A pool of its own, in the worker, with a job that says who it is and hangs. */
 static int job_inner(const void *in, size_t size, struct weft_reply *reply)
 {
@@ -1058,8 +1084,10 @@ RealTest(process_pool, PR13_one_item_fails_and_one_is_slow)
 
 	for (int i = 0; i < 8; i++)
 		items[i] = i;
-	HOLDS(weft_process_map(job_item, items, 8, sizeof *items, outs, .codes = codes) ==
-	      WEFT_EIO);
+	size_t failed = 77;
+	HOLDS(weft_process_map(job_item, items, 8, sizeof *items, outs, .codes = codes,
+			       .failed = &failed) == WEFT_EIO);
+	HOLDS(failed == 3);
 	for (int i = 0; i < 8; i++) {
 		HOLDS(codes[i] == (i == 3 ? WEFT_EIO : 0));
 		HOLDS(i == 3 || take_int(outs[i].data) == 2 * i);
@@ -1076,12 +1104,31 @@ RealTest(process_pool, PR13_without_codes_the_first_error_ends_it)
 
 	for (int i = 0; i < 100; i++)
 		items[i] = i;
-	HOLDS(weft_process_map(job_item, items, 100, sizeof *items, outs) == WEFT_EIO);
+	size_t failed = 77;
+	HOLDS(weft_process_map(job_item, items, 100, sizeof *items, outs, .failed = &failed) ==
+	      WEFT_EIO);
+	HOLDS(failed == 3);
 	for (int i = 0; i < 100; i++) {
 		done += outs[i].data != NULL;
 		weft_buf_free(&outs[i]);
 	}
 	HOLDS(done < 99);
+	return 0;
+}
+
+RealTest(process_pool, PR13_no_item_is_named_when_none_failed)
+{
+	int items[2] = { 1, 2 };
+	size_t failed = 77;
+	struct weft_scope s;
+
+	HOLDS(weft_process_map(job_item, items, 2, sizeof *items, NULL, .failed = &failed) == 0);
+	HOLDS(weft_scope_enter(&s) == 0);
+	weft_scope_cancel(&s);
+	HOLDS(weft_process_map(job_item, items, 2, sizeof *items, NULL, .failed = &failed) ==
+	      WEFT_ECANCELED);
+	HOLDS(weft_scope_leave(&s, WEFT_ECANCELED) == 0);
+	HOLDS(failed == 77);
 	return 0;
 }
 
