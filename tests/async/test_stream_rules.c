@@ -16,7 +16,7 @@
 
 #include <weft/stream_check.h>
 
-TestSuite(stream_rules, .timeout = 110);
+TestSuite(stream_rules, .timeout = 240);
 
 /* --- sources: all of them end ------------------------------------------------- */
 
