@@ -70,12 +70,37 @@ struct weft_exec_opts {
 
 WEFT_API int weft_exec_opt(struct weft_exec_result *result, const struct weft_exec_opts *opts);
 
+/*
+ * What a program writes, as a stream (weft/stream.h) of struct weft_text: lines of up to
+ * `longest` bytes (0: 1 MiB), or blocks of up to `size`, like those of weft_from_lines and
+ * weft_from_blocks.
+ *
+ *	struct weft_stream *s = weft_exec_lines(0, NULL, .argv = argv);
+ *
+ * It starts with the first read, and waits while nobody reads on.  The stream ends when
+ * the program has, and nobody else holds its output: with 0, with WEFT_ECRASHED when a
+ * signal ended it or it exited with another code than 0, or with an error of weft_exec.
+ * Closed before, the stream ends the program like a cancel does.
+ *
+ * *result, if not NULL, is there when the stream has ended or was closed.  It and what the
+ * options point to are borrowed until then.  WEFT_EINVAL for .out and .out_fd.
+ */
+struct weft_stream;
+WEFT_API struct weft_stream *weft_exec_lines_opt(size_t longest, struct weft_exec_result *result,
+						 const struct weft_exec_opts *opts);
+WEFT_API struct weft_stream *weft_exec_blocks_opt(size_t size, struct weft_exec_result *result,
+						  const struct weft_exec_opts *opts);
+
 WEFT_END_DECLS
 
 #ifndef __cplusplus
-#define weft_exec(result, ...)                                \
-	weft_exec_opt(result, &(const struct weft_exec_opts){ \
-				      .size = sizeof(struct weft_exec_opts), __VA_ARGS__ })
+#define WEFT_EXEC_OPTS(...) \
+	(&(const struct weft_exec_opts){ .size = sizeof(struct weft_exec_opts), __VA_ARGS__ })
+#define weft_exec(result, ...) weft_exec_opt(result, WEFT_EXEC_OPTS(__VA_ARGS__))
+#define weft_exec_lines(longest, result, ...) \
+	weft_exec_lines_opt(longest, result, WEFT_EXEC_OPTS(__VA_ARGS__))
+#define weft_exec_blocks(bytes, result, ...) \
+	weft_exec_blocks_opt(bytes, result, WEFT_EXEC_OPTS(__VA_ARGS__))
 #endif
 
 #endif

@@ -92,6 +92,15 @@ WEFT_API int weft_thread_commit(void);
 WEFT_API int weft_thread_pool_map(struct weft_thread_pool *pool, weft_fn *fn, void *items, size_t n,
 				  size_t size, size_t *failed);
 
+/* Around a call that blocks in the kernel, or computes for long, in the middle of a task
+ * that cannot be cut in two: a spare worker (.spare_workers of weft_configure; without
+ * one nothing changes) runs what would wait for this worker meanwhile, and no report
+ * names the task.  Between the two the task does not wait by means of weft.  They do not
+ * nest: the first end ends it.  Tens of nanoseconds, and a wake-up.
+ * WEFT_ENOTASK on other threads.  No cancellation points. */
+WEFT_API int weft_blocking_begin(void);
+WEFT_API void weft_blocking_end(void);
+
 WEFT_END_DECLS
 
 #ifndef __cplusplus

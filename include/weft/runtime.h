@@ -55,6 +55,11 @@ struct weft_config {
 	size_t size;       /* sizeof(struct weft_config) */
 	unsigned workers;  /* worker threads, 1 .. 4096 */
 	size_t stack_size; /* bytes of address space per fiber, 16 KiB .. 1 GiB */
+	unsigned spare_workers; /* more threads, which run only in the place of workers that
+	                         * are held: by a task that blocks in the kernel, or computes,
+	                         * for block_warn while others wait, or that has called
+	                         * weft_blocking_begin.  They count in weft_worker_count().
+	                         * 0: none */
 
 	enum weft_clock clock;
 	enum weft_on_deadlock on_deadlock;
@@ -108,9 +113,9 @@ WEFT_API int weft_run_sync(weft_fn *fn, void *arg);
  * of CLOCK_MONOTONIC, WEFT_NEVER to wait as long as it takes), then ends the workers and
  * frees everything.  The next weft_run_sync starts it anew.  0 when there was nothing to
  * stop.  WEFT_ETIMEDOUT when tasks or blocking calls were still running: these are named
- * on the standard error, the runtime goes on refusing new ones, and shutdown may be
- * called again.  WEFT_EDEADLK from inside a task and from a blocking call of one.  Any
- * number of threads may call it at the same time. */
+ * on the standard error, unless `deadline` is 0; the runtime goes on refusing new ones, and
+ * shutdown may be called again.  WEFT_EDEADLK from inside a task
+ * and from a blocking call of one.  Any number of threads may call it at the same time. */
 WEFT_API int weft_shutdown(int64_t deadline);
 
 /* The first half of that, from anywhere, tasks included: refuses new tasks and cancels

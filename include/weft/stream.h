@@ -43,6 +43,7 @@
 #include <stdbool.h>
 
 #include <weft/base.h>
+#include <weft/task.h>
 #include <weft/time.h>
 #include <weft/wait.h>
 
@@ -134,7 +135,8 @@ struct weft_text {
 /* struct weft_text: lines without their newline, of up to `longest` bytes (0: 1 MiB;
  * -EMSGSIZE beyond), the last with or without one, any bytes inside; or blocks of up to
  * `size` bytes, as one read gives them.  Files, pipes, sockets (weft/io.h).  The
- * descriptor is borrowed, or closed with the stream, also when that is not made. */
+ * descriptor is borrowed, or closed with the stream, also when that is not made.  What
+ * other programs write: weft_exec_lines and weft_exec_blocks in weft/exec.h. */
 WEFT_API struct weft_stream *weft_from_lines(int fd, size_t longest, bool close_fd);
 WEFT_API struct weft_stream *weft_from_blocks(int fd, size_t size, bool close_fd);
 
@@ -220,17 +222,23 @@ struct weft_merge_opts {
 	enum weft_merge_error on_error;
 	bool delay_errors; /* the first error comes at the end of all */
 	bool priority;	   /* of those that are ready, the one with the least index */
+	int *rcs;	   /* room for n, until the stream is closed: 0 or the error with which
+			    * each source ended, WEFT_ECANCELED if it was cut off */
 };
 WEFT_API struct weft_stream *weft_merge_opt(struct weft_stream *const *sources, size_t n,
 					    const struct weft_merge_opts *opts);
 
 /* The items of the streams that fn makes out of items, as they come, of up to `limit`
  * streams at a time; the default of 1 keeps their order.  Each is made, read and destroyed
- * by a task of its own.  The item given to fn is fn's.  The first error ends it all. */
+ * by a task of its own.  The item given to fn is fn's.  The first error ends it all; it and
+ * those that come meanwhile are kept, in order of time, until the stream is closed. */
 typedef struct weft_stream *weft_flat_map_fn(const void *item, void *arg);
 struct weft_flat_map_opts {
 	size_t size;
 	size_t limit;
+	struct weft_failure *failures; /* named after the stage that failed */
+	size_t max_failures;
+	size_t *failed; /* how many there are; some more than have room */
 };
 WEFT_API struct weft_stream *weft_flat_map_opt(struct weft_stream *s, weft_flat_map_fn *fn,
 					       void *arg, size_t item_size,

@@ -28,7 +28,7 @@ int64_t weft__config_shield_limit(void)
 size_t weft__config_pool_size(const struct weft__strand *s)
 {
 	unsigned n = load_relaxed(&s->runtime->config.default_pool_size);
-	return n ? n : s->runtime->worker_count;
+	return n ? n : s->runtime->worker_count - s->runtime->spares;
 }
 
 unsigned weft__config_thread_workers(const struct weft_runtime *rt)
@@ -40,7 +40,7 @@ unsigned weft__config_thread_workers(const struct weft_runtime *rt)
 unsigned weft__config_process_workers(const struct weft_runtime *rt)
 {
 	unsigned n = load_relaxed(&rt->config.default_process_workers);
-	return n ? n : rt->worker_count;
+	return n ? n : rt->worker_count - rt->spares;
 }
 
 int64_t weft__config_stall_warn(const struct weft_runtime *rt)

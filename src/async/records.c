@@ -21,14 +21,19 @@ enum { BATCH = 128 };
 
 int weft__records_init(struct weft__records *r, unsigned workers)
 {
-	*r = (struct weft__records){ 0 };
+	/* Of `block`, 128 KiB, only what `blocks` counts is ever looked at. */
+	weft__spin_init(&r->lock);
+	r->common = (struct weft__record_list){ 0 };
+	r->blocks = 0;
 	r->lists = weft__alloc_aligned(WEFT_CACHELINE, workers * sizeof *r->lists);
 	if (!r->lists)
 		return WEFT_ENOMEM;
 	for (unsigned i = 0; i < workers; i++)
 		r->lists[i] = (struct weft__record_list){ 0 };
-	for (unsigned i = 0; i < WEFT__HANDLE_LOCKS; i++)
+	for (unsigned i = 0; i < WEFT__HANDLE_LOCKS; i++) {
+		weft__spin_init(&r->watches[i].lock);
 		weft__list_init(&r->watches[i].waiters);
+	}
 	return 0;
 }
 

@@ -18,6 +18,7 @@ struct lane {
 	struct flat_map *map;
 	struct weft__bell taken;
 	char *in, *out;
+	const char *name; /* of what it reads */
 	bool has, ended;
 };
 
@@ -26,6 +27,7 @@ struct flat_map {
 	struct weft__crew crew;
 	weft_flat_map_fn *fn;
 	void *arg;
+	struct weft_flat_map_opts opts;
 	size_t limit;
 	bool begun;
 
@@ -35,13 +37,26 @@ struct flat_map {
 	size_t going; /* the feeder, and lanes that have not ended */
 	bool stopped, cut_off;
 	int rc; /* the first error */
+	size_t failed;
 	struct lane lanes[];
 };
 
+/* With the lock held. */
+static void keep_failure(struct flat_map *m, int rc, const char *name)
+{
+	if (m->failed < m->opts.max_failures)
+		m->opts.failures[m->failed] = (struct weft_failure){ rc, name };
+	m->failed++;
+	if (m->opts.failed)
+		*m->opts.failed = m->failed;
+}
+
 /* With the lock held.  True when all is to end because of this. */
-static bool end_one(struct flat_map *m, int rc)
+static bool end_one(struct flat_map *m, int rc, const char *name)
 {
 	m->going--;
+	if (rc != 0 && rc != WEFT_ECANCELED)
+		keep_failure(m, rc, name);
 	if (rc == WEFT_ECANCELED && !m->stopped)
 		m->cut_off = true;
 	if (rc == 0 || rc == WEFT_ECANCELED || m->stopped)
@@ -79,6 +94,7 @@ static int pour(struct lane *l)
 	struct weft_stream *inner = l->map->fn(l->in, l->map->arg);
 	int rc;
 
+	l->name = inner ? inner->ops->name : NULL;
 	if (!inner)
 		return WEFT_ENOMEM;
 	if (inner->item_size != l->map->self->item_size)
@@ -96,7 +112,7 @@ static void end_lane(struct lane *l, int rc)
 	struct flat_map *m = l->map;
 
 	weft__spin_lock(&m->lock);
-	bool stop = end_one(m, rc);
+	bool stop = end_one(m, rc, l->name);
 	l->ended = true;
 	if (!l->has)
 		weft__list_push_back(&m->free, &l->link);
@@ -159,7 +175,7 @@ static int feed(void *arg)
 			break;
 	weft_stream_close(m->source);
 	weft__spin_lock(&m->lock);
-	bool stop = end_one(m, rc);
+	bool stop = end_one(m, rc, m->source->ops->name);
 	struct weft__strand *woken = weft__bell_ring(&m->reader);
 	weft__spin_unlock(&m->lock);
 	weft__bell_answer(woken);
@@ -265,7 +281,7 @@ struct weft_stream *weft_flat_map_opt(struct weft_stream *source, weft_flat_map_
 	size_t limit = o && o->limit ? o->limit : 1, bytes;
 	void *state;
 
-	if (!fn || (o && o->size < sizeof *o) ||
+	if (!fn || (o && (o->size < sizeof *o || (o->max_failures && !o->failures))) ||
 	    __builtin_mul_overflow(limit, in + out + sizeof(struct lane), &bytes) ||
 	    bytes > PTRDIFF_MAX / 2)
 		return weft__refuse(source, WEFT_EINVAL, item_size);
@@ -276,6 +292,10 @@ struct weft_stream *weft_flat_map_opt(struct weft_stream *source, weft_flat_map_
 	struct flat_map *m = state;
 	m->fn = fn;
 	m->arg = arg;
+	if (o)
+		m->opts = *o;
+	if (m->opts.failed)
+		*m->opts.failed = 0;
 	m->limit = limit;
 	init(m, s, in, out);
 	int rc = weft__crew_open(&m->crew);

@@ -56,9 +56,13 @@ static struct weft__list *place(struct merge *m, const struct feed *f)
 }
 
 /* With the lock held: true when the others are to end because of this. */
-static bool end_feed(struct merge *m, int rc)
+static bool end_feed(struct feed *f, int rc)
 {
+	struct merge *m = f->merge;
+
 	m->going--;
+	if (m->opts.rcs)
+		m->opts.rcs[f - m->feeds] = rc;
 	if (rc == WEFT_ECANCELED && !m->stopped)
 		m->cut_off = true;
 	if (rc == 0 || rc == WEFT_ECANCELED || m->stopped || m->opts.on_error == WEFT_MERGE_SKIP)
@@ -82,7 +86,7 @@ static int pull(void *arg)
 	if (rc > 0)
 		weft__list_insert(place(m, f), &f->link);
 	else
-		stop = end_feed(m, rc);
+		stop = end_feed(f, rc);
 	struct weft__strand *woken = weft__bell_ring(&m->reader);
 	weft__spin_unlock(&m->lock);
 	weft__bell_answer(woken);
@@ -99,7 +103,7 @@ static void start_pull(struct feed *f)
 	if (rc == 0)
 		return;
 	weft__spin_lock(&m->lock);
-	bool stop = end_feed(m, rc);
+	bool stop = end_feed(f, rc);
 	weft__spin_unlock(&m->lock);
 	if (stop)
 		weft__crew_cancel(&m->crew);
@@ -187,6 +191,8 @@ static void init(struct merge *m, struct weft_stream *s, const struct weft_merge
 		m->feeds[i].merge = m;
 		m->feeds[i].source = s->sources[i];
 		m->feeds[i].item = items + i * weft__aligned(size);
+		if (m->opts.rcs)
+			m->opts.rcs[i] = WEFT_ECANCELED;
 	}
 }
 

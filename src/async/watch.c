@@ -8,7 +8,9 @@
  *
  * A worker holds on to a job if it has neither taken another nor switched fibers for
  * block_warn, while its oldest ready fiber stayed where it was, which also says that no
- * other worker was free to take that.
+ * other worker was free to take that.  A spare worker runs in its place, if there are
+ * any, until it is seen to have gone on.  The worker of a task that said it would block
+ * (weft_blocking_begin) is not named, and has its spare from the start.
  *
  *   O1  pressed against the event thread's last look, store-load: it takes `pressed`
  *       back by a full barrier, then looks at the queues once more; who makes work
@@ -271,7 +273,9 @@ void weft__watch_begin(struct weft_runtime *rt)
 
 static void print_block(const struct weft__probe *p, unsigned index, int64_t held)
 {
-	fprintf(stderr, "weft: task %s holds worker %u for %.3f s while others wait\n",
+	fprintf(stderr,
+		"weft: task %s holds worker %u for %.3f s while others wait; "
+		"weft_yield() or weft_to_thread() would let them run\n",
 		p->task[0] ? p->task : "(unnamed)", index, (double)held / 1e9);
 	weft__probe_print_frames(stderr, p->frames, p->frame_count);
 }
@@ -283,13 +287,6 @@ static void tell_block(struct weft_runtime *rt, unsigned index, int64_t held)
 
 	if (!answered || p.strand)
 		print_block(&p, index, held);
-}
-
-static uint64_t turns_of(const struct weft__worker *w)
-{
-	return load_relaxed(&w->tick) + load_relaxed(&w->yields) +
-	       load_relaxed(&w->stats.switches) + load_relaxed(&w->stats.steals_tried) +
-	       load_relaxed(&w->stats.parks);
 }
 
 /* CPU time of the worker's thread. */
@@ -330,7 +327,7 @@ static bool is_starved(const struct weft__gaze *g, const struct weft__worker *w,
 /* How long the worker has been at the same job; 0 when at another than before. */
 static int64_t held_by(struct weft__gaze *g, const struct weft__worker *w, int64_t now)
 {
-	uint64_t turns = turns_of(w);
+	uint64_t turns = weft__worker_turns(w);
 
 	if (turns == g->turns && g->since != 0)
 		return now - g->since;
@@ -339,6 +336,20 @@ static int64_t held_by(struct weft__gaze *g, const struct weft__worker *w, int64
 	g->cpu = cpu_of(w);
 	g->reported = false;
 	return 0;
+}
+
+static void give_spare(struct weft_runtime *rt, struct weft__gaze *g)
+{
+	if (!g->has_spare)
+		weft__idle_call_spare(rt);
+	g->has_spare = true;
+}
+
+static void take_spare(struct weft_runtime *rt, struct weft__gaze *g)
+{
+	if (g->has_spare)
+		weft__idle_dismiss_spare(rt);
+	g->has_spare = false;
 }
 
 enum { NONE = -1 }; /* in place of the number of a ready job */
@@ -370,18 +381,22 @@ static bool gaze(struct weft_runtime *rt, unsigned i, int64_t now, bool injected
 	int64_t held = held_by(g, w, now);
 	bool waiting = is_left_waiting(g, w);
 
+	if (held == 0)
+		take_spare(rt, g);
 	if (held >= weft__config_block_warn(rt) && (waiting || injected) && !g->reported &&
-	    !is_asleep(rt, i) && !is_starved(g, w, weft__config_block_warn(rt))) {
+	    !is_asleep(rt, i) && !weft__blocking_is_declared(w) &&
+	    !is_starved(g, w, weft__config_block_warn(rt))) {
+		give_spare(rt, g);
 		tell_block(rt, i, held);
 		store_release(&g->reported, (uint8_t)1);
 	}
-	return oldest(w) != NONE;
+	return oldest(w) != NONE || g->has_spare;
 }
 
 /* No worker is free: all are at a job. */
 static bool all_busy(const struct weft_runtime *rt)
 {
-	return load_relaxed(&rt->idle.sleeping) == 0 && load_relaxed(&rt->idle.searching) == 0;
+	return !weft__idle_has_free(rt) && load_relaxed(&rt->idle.searching) == 0;
 }
 
 static bool gaze_all(struct weft_runtime *rt, int64_t now)

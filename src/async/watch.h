@@ -42,8 +42,9 @@ struct weft__gaze {
 	uint64_t turns; /* jobs and switches so far */
 	int64_t oldest; /* a number for its oldest ready job, -1: there was none */
 	int64_t since;	/* when `turns` was first seen; 0: never */
-	int64_t cpu; /* time that its thread had used then */
+	int64_t cpu;	/* time that its thread had used then */
 	uint8_t reported;
+	bool has_spare; /* that was called for it */
 };
 
 struct weft__watchman {

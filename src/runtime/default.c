@@ -91,10 +91,11 @@ int weft_run_sync(weft_fn *fn, void *arg)
 	return rc;
 }
 
-static int too_late(void)
+/* Who gives them no time at all only asks. */
+static int too_late(int64_t deadline)
 {
 	pthread_mutex_lock(&lock);
-	if (runtime)
+	if (runtime && deadline > 0)
 		weft__hooks.stuck(runtime);
 	pthread_mutex_unlock(&lock);
 	return WEFT_ETIMEDOUT;
@@ -118,7 +119,7 @@ int weft_shutdown(int64_t deadline)
 		weft__hooks.cancel(runtime);
 	pthread_mutex_unlock(&lock);
 	if (!weft__gate_drain(&gate, deadline))
-		return too_late();
+		return too_late(deadline);
 
 	pthread_mutex_lock(&lock);
 	/* If it is not drained any more, somebody else has ended the runtime since,
@@ -127,7 +128,7 @@ int weft_shutdown(int64_t deadline)
 	if (weft__gate_is_drained(&gate)) {
 		if (!settle(deadline)) {
 			pthread_mutex_unlock(&lock);
-			return too_late();
+			return too_late(deadline);
 		}
 		if (runtime && wanted("WEFT_STATS"))
 			weft__stats_print(runtime, stderr);
@@ -168,6 +169,7 @@ void weft_request_shutdown(void)
 static void set_at_start(struct weft_config *to, const struct weft_config *from)
 {
 	KEEP_OR_SET(workers);
+	KEEP_OR_SET(spare_workers);
 	KEEP_OR_SET(stack_size);
 	KEEP_OR_SET(clock);
 	KEEP_OR_SET(seed);
@@ -225,8 +227,9 @@ unsigned weft_worker_count(void)
 
 	pthread_mutex_lock(&lock);
 	unsigned n = runtime ? runtime->worker_count : config.workers;
+	unsigned spares = runtime ? 0 : config.spare_workers;
 	pthread_mutex_unlock(&lock);
-	return n ? n : weft__topology_workers(NULL);
+	return (n ? n : weft__topology_workers(NULL)) + spares;
 }
 
 int weft_worker_index(void)

@@ -26,6 +26,10 @@
  *       always followed by weft__idle_notify.  Forks are run by their owner if
  *       by nobody else, and may be left unannounced.
  *
+ *   I4  Of the spare workers, which have the highest numbers, as many may be woken
+ *       as are called; who is not goes to sleep when it has nothing of its own left,
+ *       and passes a notification on that it would have answered.
+ *
  * Orderings
  *
  *   O1  store-load, both sides.  The producer publishes, fences, and reads the
@@ -56,6 +60,8 @@
 #include "runtime/worker.h"
 
 enum { TRIM_EVERY = 4096 }; /* fiber switches */
+
+#define NOBODY (~0U)
 
 int weft__idle_init(struct weft__idle *idle, unsigned workers)
 {
@@ -92,21 +98,37 @@ static void rouse(struct weft_runtime *rt, unsigned index)
 	weft__ec_notify(&rt->workers[index]->ec);
 }
 
-/* Wakes the lowest sleeper there is. */
+/* How many workers may run: those below this number. */
+static unsigned limit(const struct weft_runtime *rt)
+{
+	uint32_t called = load_relaxed(&rt->idle.called);
+	return rt->worker_count - rt->spares + (called < rt->spares ? called : rt->spares);
+}
+
+/* The lowest sleeper that may be woken; NOBODY when there is none. */
+static unsigned lowest_asleep(const struct weft_runtime *rt)
+{
+	for (unsigned i = 0; i < rt->idle.words; i++) {
+		uint64_t set = load_relaxed(&rt->idle.asleep[i]);
+		if (!set)
+			continue;
+		unsigned index = i * 64 + (unsigned)__builtin_ctzll(set);
+		return index < limit(rt) ? index : NOBODY; /* I4 */
+	}
+	return NOBODY;
+}
+
 static bool rouse_one(struct weft_runtime *rt)
 {
-	struct weft__idle *idle = &rt->idle;
+	unsigned index;
 
-	for (unsigned i = 0; i < idle->words; i++) {
-		for (uint64_t set; (set = load_relaxed(&idle->asleep[i])) != 0;) {
-			unsigned index = i * 64 + (unsigned)__builtin_ctzll(set);
-			if (!claim(idle, index))
-				continue;
-			rouse(rt, index);
-			return true;
-		}
-	}
-	return false;
+	do {
+		index = lowest_asleep(rt);
+		if (index == NOBODY)
+			return false;
+	} while (!claim(&rt->idle, index));
+	rouse(rt, index);
+	return true;
 }
 
 bool weft__idle_notify(struct weft_runtime *rt)
@@ -121,6 +143,7 @@ bool weft__idle_notify(struct weft_runtime *rt)
 
 void weft__idle_notify_all(struct weft_runtime *rt)
 {
+	add_seqcst(&rt->idle.called, rt->spares);
 	fence_seqcst(); /* O1, with rt->stop in the place of a job */
 	while (rouse_one(rt))
 		continue;
@@ -129,6 +152,27 @@ void weft__idle_notify_all(struct weft_runtime *rt)
 bool weft__idle_all_asleep(const struct weft_runtime *rt)
 {
 	return load_acquire(&rt->idle.sleeping) == rt->worker_count;
+}
+
+void weft__idle_call_spare(struct weft_runtime *rt)
+{
+	add_seqcst(&rt->idle.called, 1);
+	rouse_one(rt);
+}
+
+void weft__idle_dismiss_spare(struct weft_runtime *rt)
+{
+	add_seqcst(&rt->idle.called, (uint32_t)-1);
+}
+
+bool weft__idle_has_free(const struct weft_runtime *rt)
+{
+	return lowest_asleep(rt) != NOBODY;
+}
+
+bool weft__idle_is_benched(const struct weft__worker *w)
+{
+	return w->index >= limit(w->runtime);
 }
 
 bool weft__idle_search(struct weft__worker *w)
@@ -191,7 +235,12 @@ void weft__idle_sleep(struct weft__worker *w)
 	add_seqcst(&idle->sleeping, 1);						 /* O1 */
 	beg(rt);
 
-	bool stay = weft__work_anywhere(rt) || load_acquire(&rt->stop);
+	bool stop = load_acquire(&rt->stop);
+	bool work = weft__work_anywhere(rt);
+	bool benched = !stop && work && weft__idle_is_benched(w);
+	bool stay = stop || (work && !benched);
+	if (benched)
+		weft__idle_notify(rt); /* I4 */
 	if (stay && claim(idle, w->index))
 		return;
 	/* Asleep, or claimed by a waker whose notification is on its way (I2). */

@@ -21,6 +21,7 @@ struct weft__idle {
 	uint32_t sleeping;			    /* bits set in `asleep` */
 	uint64_t *asleep;			    /* one bit per worker */
 	unsigned words;
+	uint32_t called; /* spare workers that may be woken */
 };
 
 int weft__idle_init(struct weft__idle *idle, unsigned workers);
@@ -46,6 +47,17 @@ void weft__idle_sleep(struct weft__worker *w);
 
 /* No worker is awake, or each that is has yet to look for work. */
 bool weft__idle_all_asleep(const struct weft_runtime *rt);
+
+/* A worker is held by its task: one spare worker more may run until it is free again.
+ * Call wakes it. */
+void weft__idle_call_spare(struct weft_runtime *rt);
+void weft__idle_dismiss_spare(struct weft_runtime *rt);
+
+/* A worker sleeps that notify would wake. */
+bool weft__idle_has_free(const struct weft_runtime *rt);
+
+/* A spare worker that is not called now: it takes no work of others. */
+bool weft__idle_is_benched(const struct weft__worker *w);
 
 /* Some worker is awake and looking: a hint. */
 static inline bool weft__idle_searching(const struct weft__idle *idle)

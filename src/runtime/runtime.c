@@ -12,8 +12,8 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
-#include <unistd.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <weft/error.h>
 
@@ -154,6 +154,7 @@ static int start_threads(struct weft_runtime *rt)
 		up++;
 
 	rt->worker_count = up;
+	rt->spares = up > n - rt->config.spare_workers ? up - (n - rt->config.spare_workers) : 0;
 	rt->ticks_per_us = weft__ticks_per_us(gauge);
 	if (up < n)
 		weft__latch_arrive(&rt->ended, n - up);
@@ -167,7 +168,8 @@ int weft__config_check(const struct weft_config *c)
 {
 	if (!c)
 		return 0;
-	if (c->size < sizeof *c || c->workers > WEFT__WORKERS_MAX)
+	if (c->size < sizeof *c || c->workers > WEFT__WORKERS_MAX ||
+	    c->spare_workers > WEFT__WORKERS_MAX)
 		return WEFT_EINVAL;
 	if ((unsigned)c->clock > WEFT_CLOCK_VIRTUAL ||
 	    (unsigned)c->on_deadlock > WEFT_DEADLOCK_FAIL)
@@ -175,11 +177,6 @@ int weft__config_check(const struct weft_config *c)
 	if (c->default_timeout < 0 || c->shield_limit < 0 || c->stall_warn < 0 || c->block_warn < 0)
 		return WEFT_EINVAL;
 	if (c->stack_size && (c->stack_size < WEFT__STACK_MIN || c->stack_size > WEFT__STACK_MAX))
-		return WEFT_EINVAL;
-	if ((unsigned)c->clock > WEFT_CLOCK_VIRTUAL ||
-	    (unsigned)c->on_deadlock > WEFT_DEADLOCK_FAIL)
-		return WEFT_EINVAL;
-	if (c->default_timeout < 0 || c->shield_limit < 0 || c->stall_warn < 0 || c->block_warn < 0)
 		return WEFT_EINVAL;
 	if (c->default_thread_workers > WEFT__THREADS_MAX ||
 	    c->default_process_workers > WEFT__WORKERS_MAX)
@@ -268,7 +265,8 @@ int weft_runtime_create_opt(struct weft_runtime **out, const struct weft_config 
 	rt->config.seed = seed_of(config);
 	weft__forked_watch();
 	weft__overflow_install();
-	int rc = build(rt, config->workers ? config->workers : weft__topology_workers(NULL),
+	unsigned workers = config->workers ? config->workers : weft__topology_workers(NULL);
+	int rc = build(rt, workers + config->spare_workers,
 		       config->stack_size ? config->stack_size : weft__topology_stack_size(NULL));
 	if (rc != 0) {
 		weft__free(rt, sizeof *rt);

@@ -33,6 +33,7 @@ struct weft_runtime {
 	struct weft__worker **workers;
 	unsigned worker_count; /* threads that run */
 	unsigned worker_slots; /* workers that exist */
+	unsigned spares;       /* of worker_count, the last ones */
 	uint64_t ticks_per_us;
 	uint32_t stop; /* 1: the workers end */
 

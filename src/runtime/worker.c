@@ -450,7 +450,7 @@ static struct weft__job *next(struct weft__worker *w)
 	while (!(job = next_own(w))) {
 		/* How long it looks depends on the time, the turns after that do not. */
 		store_relaxed(&w->tick, (load_relaxed(&w->tick) / FAIR_EVERY + 1) * FAIR_EVERY);
-		if ((job = search(w)))
+		if (!weft__idle_is_benched(w) && (job = search(w)))
 			break;
 		if (load_acquire(&w->runtime->stop))
 			return NULL;

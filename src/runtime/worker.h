@@ -39,12 +39,13 @@ typedef void weft__after_fn(struct weft__worker *w, struct weft__fiber *from, vo
 
 struct weft__worker {
 	/* What thieves read. */
-	struct weft__deque deque; /* forks and other jobs, newest first for the owner */
-	struct weft__fifo ready;  /* fibers that can go on, oldest first */
-	struct weft__job *next;	  /* a fiber, older than all in `ready`, or NULL (steal.h) */
-	uint64_t nexts;		  /* how often it was set */
+	struct weft__deque deque;	/* forks and other jobs, newest first for the owner */
+	struct weft__fifo ready;	/* fibers that can go on, oldest first */
+	struct weft__job *next;		/* a fiber, older than all in `ready`, or NULL (steal.h) */
+	uint64_t nexts;			/* how often it was set */
 	uint64_t next_seen, next_since; /* of a thief: which it saw, and when first */
-	unsigned char *hungry;	  /* this thread's weft_hungry_byte */
+	unsigned char *hungry;		/* this thread's weft_hungry_byte */
+	uint64_t declared;		/* 1 + its turns when its task said that it blocks, or 0 */
 	unsigned index;
 	struct weft_runtime *runtime;
 
@@ -65,7 +66,7 @@ struct weft__worker {
 	struct weft__stack_cache stacks;
 	struct weft__fiber thread_fiber; /* the thread's own stack */
 	pthread_t thread;
-	pid_t tid; /* of that thread, for reports */
+	pid_t tid;		 /* of that thread, for reports */
 	struct weft_stats stats; /* written by the owner alone */
 
 	/* Where it sleeps. */
@@ -111,6 +112,9 @@ void weft__continue(struct weft__fiber *fiber);
  * calling frame.  False when there is none. */
 bool weft__run_here(void);
 
+/* The task that runs there has called weft_blocking_begin. */
+bool weft__blocking_is_declared(const struct weft__worker *w);
+
 /* A counter that only its owner writes and anybody may read; its new value. */
 static inline uint64_t weft__count(uint64_t *counter)
 {
@@ -118,6 +122,14 @@ static inline uint64_t weft__count(uint64_t *counter)
 
 	store_relaxed(counter, n);
 	return n;
+}
+
+/* Grows with each job, switch and look around: while it is the same, so is the job. */
+static inline uint64_t weft__worker_turns(const struct weft__worker *w)
+{
+	return load_relaxed(&w->tick) + load_relaxed(&w->yields) +
+	       load_relaxed(&w->stats.switches) + load_relaxed(&w->stats.steals_tried) +
+	       load_relaxed(&w->stats.parks);
 }
 
 #endif

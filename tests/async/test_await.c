@@ -8,7 +8,7 @@
 #include "support/tasks.h"
 #include "support/deeds.h"
 
-TestSuite(await, .timeout = 30);
+TestSuite(await, .timeout = 60);
 
 enum { MAX = 40 };
 

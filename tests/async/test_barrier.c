@@ -10,7 +10,7 @@
 #include "support/tasks.h"
 #include "support/calm.h"
 
-TestSuite(barrier, .timeout = 20);
+TestSuite(barrier, .timeout = 60);
 
 static struct weft_barrier bar;
 static int saw[8];

@@ -13,7 +13,7 @@
 #include "deque/alloc.h"
 #include "support/tasks.h"
 
-TestSuite(channel, .timeout = 30);
+TestSuite(channel, .timeout = 60);
 
 static int run(weft_fn *fn, void *arg)
 {

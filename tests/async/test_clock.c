@@ -5,7 +5,7 @@
 #include "async/clock.h"
 #include "support/virtual.h"
 
-TestSuite(clock, .timeout = 20);
+TestSuite(clock, .timeout = 60);
 
 TaskTest(clock, CF05_an_hour_passes_at_once)
 {
@@ -105,7 +105,7 @@ TaskTest(clock, no_jump_is_lost_and_none_goes_too_far)
 	struct weft_group g;
 
 	(void)arg;
-	for (int round = 0; round < 20; round++) {
+	for (int round = 0; round < 8; round++) {
 		HOLDS(weft_group_open(&g) == 0);
 		for (size_t i = 0; i < COUNT_OF(steps); i++)
 			HOLDS(weft_spawn(&g, sleeps_in_turn, &steps[i]) == 0);

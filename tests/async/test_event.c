@@ -10,9 +10,9 @@
 #include "support/tasks.h"
 #include "support/calm.h"
 
-TestSuite(event, .timeout = 20);
-TestSuite(cond, .timeout = 20);
-TestSuite(once, .timeout = 20);
+TestSuite(event, .timeout = 60);
+TestSuite(cond, .timeout = 60);
+TestSuite(once, .timeout = 60);
 
 static int saw[16];
 

@@ -7,7 +7,7 @@
 
 #include "async/guard.h"
 
-TestSuite(guard, .timeout = 20);
+TestSuite(guard, .timeout = 60);
 
 static struct weft__guard guard;
 static _Alignas(16) char mine[16], other[16];

@@ -7,7 +7,7 @@
 #include "async/async.h"
 #include "support/virtual.h"
 
-TestSuite(handle, .timeout = 20);
+TestSuite(handle, .timeout = 60);
 
 static bool same(struct weft_task a, struct weft_task b)
 {

@@ -17,7 +17,7 @@
 
 #include "support/descriptors.h"
 
-TestSuite(io, .timeout = 20);
+TestSuite(io, .timeout = 60);
 
 enum { MANY = 1 << 20 };
 

@@ -5,7 +5,7 @@
 #include "deque/alloc.h"
 #include "support/virtual.h"
 
-TestSuite(local, .timeout = 20);
+TestSuite(local, .timeout = 60);
 
 static uint32_t drops;
 

@@ -10,7 +10,7 @@
 #include "support/tasks.h"
 #include "support/calm.h"
 
-TestSuite(lock, .timeout = 20);
+TestSuite(lock, .timeout = 60);
 
 static struct weft_lock lk;
 

@@ -17,7 +17,7 @@
 #include "deque/alloc.h"
 #include "support/descriptors.h"
 
-TestSuite(poller, .timeout = 20);
+TestSuite(poller, .timeout = 60);
 
 struct scene {
 	int a[2], b[2]; /* two pairs of connected sockets */

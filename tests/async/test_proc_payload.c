@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-TestSuite(proc_payload, .timeout = 20);
+TestSuite(proc_payload, .timeout = 60);
 
 enum { SIZE = 200 * 1000 };
 

@@ -13,7 +13,7 @@
 #include "async/proc_module.h"
 #include "async/proc_registry.h"
 
-TestSuite(proc_ref, .timeout = 20);
+TestSuite(proc_ref, .timeout = 60);
 
 static int named(const void *in, size_t size, struct weft_reply *reply)
 {

@@ -7,7 +7,7 @@
 
 #include "support/deeds.h"
 
-TestSuite(quiet, .timeout = 10);
+TestSuite(quiet, .timeout = 60);
 
 static int sleep_in_a_shield(void *arg)
 {

@@ -561,3 +561,51 @@ Test(report, CF06_nobody_is_named_when_nobody_waits)
 	cr_expect(eq(int, child_says(child_busy, said), 0));
 	cr_expect(eq(str, said, ""));
 }
+
+static uint32_t other_ran;
+
+static int hold_for_the_other(void *arg)
+{
+	(void)arg;
+	until(&other_ran, 1);
+	return 0;
+}
+
+static int be_the_other(void *arg)
+{
+	(void)arg;
+	store_release(&other_ran, 1);
+	return 0;
+}
+
+static int hold_the_other_up(void *arg)
+{
+	struct weft_group g;
+	int rc = weft_group_open(&g);
+
+	(void)arg;
+	weft_spawn(&g, hold_for_the_other, NULL, .name = "holder");
+	weft_spawn(&g, be_the_other, NULL, .name = "other");
+	return weft_group_close(&g, rc);
+}
+
+static void child_has_a_spare(void)
+{
+	struct weft_runtime *rt;
+
+	CHILD_CHECK(weft_runtime_create(&rt, .workers = 1, .spare_workers = 1,
+					.block_warn = WEFT_MS(20)) == 0);
+	CHILD_CHECK(weft_runtime_run(rt, hold_the_other_up, NULL) == 0);
+	/* It looks until the worker has gone on, and then takes the spare one back. */
+	until_not(&rt->pressed, WEFT__PRESSED);
+	CHILD_CHECK(load_acquire(&rt->idle.called) == 0);
+	weft_runtime_destroy(rt);
+}
+
+Test(report, CF06_a_spare_worker_runs_what_waits_for_the_one_that_is_held)
+{
+	char said[CHILD_SAYS];
+
+	cr_expect(eq(int, child_says(child_has_a_spare, said), 0), "%s", said);
+	cr_expect(eq(int, count(said, "weft: task holder holds worker 0 for "), 1), "%s", said);
+}

@@ -8,7 +8,7 @@
 #include "async/config.h"
 #include "support/virtual.h"
 
-TestSuite(run_sync, .timeout = 20);
+TestSuite(run_sync, .timeout = 60);
 
 static int seven(void *arg)
 {

@@ -10,8 +10,8 @@
 #include "support/tasks.h"
 #include "support/calm.h"
 
-TestSuite(rwlock, .timeout = 20);
-TestSuite(mutex, .timeout = 20);
+TestSuite(rwlock, .timeout = 60);
+TestSuite(mutex, .timeout = 60);
 
 static struct weft_rwlock rw;
 static int saw[16];

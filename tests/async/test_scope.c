@@ -11,7 +11,7 @@
 #include "async/wait.h"
 #include "support/virtual.h"
 
-TestSuite(scope, .timeout = 20);
+TestSuite(scope, .timeout = 60);
 
 TaskTest(scope, SC01_a_second_cancel_is_nothing)
 {

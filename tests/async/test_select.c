@@ -10,7 +10,7 @@
 
 #include "support/tasks.h"
 
-TestSuite(select, .timeout = 30);
+TestSuite(select, .timeout = 60);
 
 enum { PENDING = -1 }; /* no index, and no code that select returns */
 

@@ -10,8 +10,8 @@
 #include "support/tasks.h"
 #include "support/calm.h"
 
-TestSuite(sem, .timeout = 20);
-TestSuite(limiter, .timeout = 20);
+TestSuite(sem, .timeout = 60);
+TestSuite(limiter, .timeout = 60);
 
 static struct weft_sem sem;
 static int saw[16];

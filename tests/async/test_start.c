@@ -4,7 +4,7 @@
  */
 #include "support/virtual.h"
 
-TestSuite(start, .timeout = 20);
+TestSuite(start, .timeout = 60);
 
 struct starting {
 	int64_t before, after; /* to sleep, until it is ready and then */

@@ -252,7 +252,10 @@ reference() {
 	exited 1 "weft: in: record 1 (byte 0): longer than 3 bytes (--max-record)"
 }
 
-@test "a record of 1 GiB: a clear message, or, when allowed, a record like any other" {
+# A gibibyte where that is quick.
+@test "a huge record: a clear message, or, when allowed, a record like any other" {
+	local size=$((64 << 20))
+	[ "$WEFT_BUILD_TYPE" != Release ] || size=$((1 << 30))
 	cat >measure.c <<-'END'
 		#include <weft/job.h>
 
@@ -263,11 +266,11 @@ reference() {
 		}
 	END
 	echo first >in
-	truncate -s $((6 + 1073741824)) in
-	map measure.c in
-	exited 1 "weft: in: record 2 (byte 6): longer than 268435456 bytes (--max-record)"
+	truncate -s $((6 + size)) in
+	map --max-record $((size / 4)) measure.c in
+	exited 1 "weft: in: record 2 (byte 6): longer than $((size / 4)) bytes (--max-record)"
 	put 5
-	map --max-record 1G measure.c in
+	map --max-record "$size" measure.c in
 	exited 0 ""
-	put $'5\n1073741824'
+	put $'5\n'"$size"
 }

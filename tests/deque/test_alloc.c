@@ -14,7 +14,7 @@
 #include <weft/alloc.h>
 #include <weft/error.h>
 
-TestSuite(alloc, .timeout = 10);
+TestSuite(alloc, .timeout = 60);
 
 static bool is_aligned(void *ptr, size_t align)
 {

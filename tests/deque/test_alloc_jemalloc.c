@@ -32,7 +32,7 @@ void dallocx(void *ptr, int flags)
 	free(ptr);
 }
 
-TestSuite(alloc_jemalloc, .timeout = 10);
+TestSuite(alloc_jemalloc, .timeout = 60);
 
 Test(alloc_jemalloc, it_is_used_but_not_under_a_sanitizer)
 {

@@ -8,7 +8,7 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 
-TestSuite(atomic, .timeout = 10);
+TestSuite(atomic, .timeout = 60);
 
 /* Criterion reads the first word of what it is given; operations are macros that
  * begin with a parenthesis. */

@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-TestSuite(check, .timeout = 10);
+TestSuite(check, .timeout = 60);
 
 Test(check, what_holds_goes_on)
 {

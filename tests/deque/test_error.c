@@ -12,7 +12,7 @@
 #include <weft/error.h>
 #include <weft/version.h>
 
-TestSuite(error, .timeout = 10);
+TestSuite(error, .timeout = 60);
 
 static const int codes[] = {
 	WEFT_EPERM,  WEFT_EINTR,   WEFT_EIO,	   WEFT_EAGAIN,	   WEFT_ENOMEM,

@@ -7,7 +7,7 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 
-TestSuite(rng, .timeout = 10);
+TestSuite(rng, .timeout = 60);
 
 Test(rng, the_same_seed_gives_the_same_numbers)
 {

@@ -248,9 +248,9 @@ Test(stack, count_tells_how_many_are_in_use_and_were)
 
 /* --- guards ------------------------------------------------------------------ */
 
-Test(stack, a_hundred_thousand_live_with_a_guard_each)
+Test(stack, twenty_thousand_live_with_a_guard_each)
 {
-	size_t n = WEFT__ASAN ? 20000 : 100000;
+	size_t n = 20000;
 
 	if (!weft__stackmap_light_guards())
 		cr_skip_test("this kernel has no MADV_GUARD_INSTALL");
