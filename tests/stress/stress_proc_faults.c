@@ -8,8 +8,9 @@
  * for again, without a fault, it succeeds; and no descriptor is left.
  *
  * Only calls that may fail for want of something are here, and only after the runtime has
- * started.  Being defined in the executable they come before those of the C library; the
- * server of workers, the same program, never has a fault.
+ * started.  Being defined in the executable they come before those of the C library, and
+ * are called before a sanitizer has begun; the server of workers, the same program, never
+ * has a fault.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -42,20 +43,29 @@ static struct trial {
 
 static uint32_t armed;
 
+#define BARE                                                                              \
+	__attribute__((no_sanitize("address"))) __attribute__((no_sanitize("undefined"))) \
+	__attribute__((no_sanitize("thread")))
+
 /* True when the call is the one. */
-static bool fails(const char *what)
+static bool is_due(const char *what)
 {
-	if (!load_acquire(&armed) || add_seqcst(&trial->count, 1) + 1 != trial->at)
+	if (add_seqcst(&trial->count, 1) + 1 != trial->at)
 		return false;
 	strcpy(trial->what, what);
 	return true;
+}
+
+BARE static bool fails(const char *what)
+{
+	return __atomic_load_n(&armed, __ATOMIC_ACQUIRE) && is_due(what);
 }
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
 /* A call that returns -1 and sets errno. */
 #define FAULT(type, name, parameters, arguments, error) \
-	type name parameters                            \
+	BARE type name parameters                       \
 	{                                               \
 		if (fails(#name)) {                     \
 			errno = error;                  \
@@ -66,7 +76,7 @@ static bool fails(const char *what)
 
 /* One that returns its error. */
 #define FAULT_RC(name, parameters, arguments, error) \
-	int name parameters                          \
+	BARE int name parameters                     \
 	{                                            \
 		if (fails(#name))                    \
 			return error;                \
@@ -91,7 +101,7 @@ FAULT(off_t, lseek, (int fd, off_t at, int from), (fd, at, from), EINVAL)
 
 FAULT(int, poll, (struct pollfd * fds, nfds_t n, int timeout), (fds, n, timeout), ENOMEM)
 
-void *mmap(void *at, size_t size, int access, int flags, int fd, off_t from)
+BARE void *mmap(void *at, size_t size, int access, int flags, int fd, off_t from)
 {
 	if (fails("mmap")) {
 		errno = ENOMEM;
@@ -100,7 +110,7 @@ void *mmap(void *at, size_t size, int access, int flags, int fd, off_t from)
 	return REAL(mmap)(at, size, access, flags, fd, from);
 }
 
-int open(const char *path, int flags, ...)
+BARE int open(const char *path, int flags, ...)
 {
 	va_list values;
 
@@ -126,7 +136,7 @@ FAULT_RC(posix_spawn_file_actions_adddup2, (posix_spawn_file_actions_t * a, int 
 	 (a, fd, to), ENOMEM)
 FAULT_RC(posix_spawnattr_init, (posix_spawnattr_t * a), (a), ENOMEM)
 
-int fcntl(int fd, int command, ...)
+BARE int fcntl(int fd, int command, ...)
 {
 	va_list values;
 
@@ -141,7 +151,7 @@ int fcntl(int fd, int command, ...)
 	return REAL(fcntl)(fd, command, value);
 }
 
-long syscall(long number, ...)
+BARE long syscall(long number, ...)
 {
 	long v[6];
 	va_list values;
