@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stress_proc_faults.c - whatever the system denies, worker processes and weft_exec end
+ * stress_process_faults.c - whatever the system denies, worker processes and weft_exec end
  * in a clean error, and are as good as new afterwards
  *
  * In a process of its own for each: the n-th of the calls below fails, for n = 1, 2, ...
