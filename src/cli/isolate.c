@@ -118,7 +118,7 @@ static bool take(struct weft__lane *lane, const struct weft_buf *answer)
 		return false;
 	note_used(o, at + sizeof head);
 	at += sizeof head + o->setting_count;
-	if (weft_emit(&lane->job, at, head.out) != 0 && lane->gone) {
+	if (head.out > 0 && weft_emit(&lane->job, at, head.out) != 0 && lane->gone) {
 		lane->part->cut = true;
 		return true;
 	}
