@@ -4,7 +4,7 @@
  *
  *   hot         one call after the other, from one task
  *   throughput  64 tasks, each with one call after the other
- *   burst       10^5 calls at once, a task each
+ *   burst       10^5 calls at once: a map over a pool of 8 threads
  *   naps        1000 calls of 10 ms at once, which is what pools are for
  *   cold        a call after a millisecond in which the thread has gone to sleep
  *
@@ -53,6 +53,28 @@ static int weft_side(void *arg)
 	for (long i = 0; i < job->at_once && rc == 0; i++)
 		rc = weft_spawn(&g, chain, job);
 	return weft_group_close(&g, rc);
+}
+
+static int call_item(void *arg)
+{
+	offload_call(*(struct offload_job **)arg);
+	return 0;
+}
+
+static int weft_map_side(void *arg)
+{
+	struct offload_job *job = arg, **items = calloc((size_t)job->calls, sizeof(job));
+	struct weft_thread_pool *pool;
+	int rc = weft_thread_pool_create(&pool, .threads = 8);
+
+	if (rc != 0)
+		return rc;
+	for (long i = 0; i < job->calls; i++)
+		items[i] = job;
+	rc = weft_thread_pool_map(pool, call_item, items, (size_t)job->calls, sizeof(job), NULL);
+	weft_thread_pool_close(pool, 0);
+	free(items);
+	return rc;
 }
 
 static int nothing(void *arg)
@@ -144,14 +166,14 @@ static void forget(void *arg)
 	((struct offload_job *)arg)->ran = 0;
 }
 
-static void measure(const char *what, struct offload_job job, double most_ns, bool threads)
+static void measure(const char *what, bench_task_fn *fn, struct offload_job job, double most_ns,
+		    bool threads)
 {
-	struct bench_row row = { .what = what,
-				 .items = (double)job.calls,
-				 .before = forget,
-				 .before_arg = &job };
+	struct bench_row row = {
+		.what = what, .items = (double)job.calls, .before = forget, .before_arg = &job
+	};
 
-	bench_weft(&row, "weft", 0, weft_side, &job);
+	bench_weft(&row, "weft", 0, fn, &job);
 #ifdef BENCH_LIBUV
 	bench_plain(&row, "libuv", uv_side, &job);
 #endif
@@ -182,13 +204,12 @@ int main(int argc, char **argv)
 	setenv("UV_THREADPOOL_SIZE", "1000", 1); /* for the naps; more wait for nothing */
 	bench_begin(argc, argv);
 	long scale = bench_quick() ? 100 : 1;
-	measure("hot", (struct offload_job){ .calls = 20000 / scale, .at_once = 1 }, 1000, true);
-	measure("throughput", (struct offload_job){ .calls = 128000 / scale, .at_once = 64 }, 120,
+	measure("hot", weft_side, (struct offload_job){ 20000 / scale, 1, 0, 0 }, 1000, true);
+	measure("throughput", weft_side, (struct offload_job){ 128000 / scale, 64, 0, 0 }, 120,
 		false);
-	measure("burst", (struct offload_job){ .calls = 100000 / scale, .at_once = 100000 / scale },
-		120, false);
-	measure("naps", (struct offload_job){ .calls = 1000, .at_once = 1000, .naps = 1 }, 60000,
-		false);
+	measure("burst", weft_map_side,
+		(struct offload_job){ 100000 / scale, 100000 / scale, 0, 0 }, 120, false);
+	measure("naps", weft_side, (struct offload_job){ 1000, 1000, 1, 0 }, 60000, false);
 	measure_cold();
 	return bench_end();
 }

@@ -4,7 +4,8 @@
  *
  * Rows of the stages that only compute are for an item and stage: filter, apply and take
  * over an array.  A buffer is a task on either side; "2" leaves it to the scheduler where
- * they run.  Applying does 10 us of work an item, in order.
+ * they run.  Applying does 10 us of work an item, in order; results that wait for their
+ * turn count against the limit, so 16 is 160 us ahead of a worker that loses its CPU.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,8 @@
 #include <weft/weft.h>
 
 #include "bench.h"
+#include "channel.h"
+#include "stream.h"
 
 struct job {
 	size_t n;
@@ -195,17 +198,52 @@ static void flatness(size_t most)
 	}
 }
 
+/* A channel of 256 is what peers have for a buffer. */
+static void buffering(size_t n)
+{
+	struct job job = job_of(n, buffered, 0);
+	struct channel_job peer = { .n = (long)n, .capacity = 256 };
+	struct bench_row row = { .what = "buffer(256)", .items = (double)n };
+
+	bench_weft(&row, "weft 1", 1, drain, &job);
+	bench_weft(&row, "weft 2", 2, drain, &job);
+	bench_peer(&row, "Boost 1", "channel_boost", "stream", 1, &peer);
+	bench_peer(&row, "Boost 2", "channel_boost", "stream", 2, &peer);
+	bench_peer(&row, "Go 1", "channel_go", "stream", 1, &peer);
+	bench_peer(&row, "Go 2", "channel_go", "stream", 2, &peer);
+	bench_bar(&row, "S3", "weft 2", NULL, BENCH_AT_MOST, 100);
+	bench_run(&row);
+}
+
+static void merging(const char *what, size_t n, size_t sources)
+{
+	struct job job = job_of(n, merged, 0);
+	struct stream_job peer = { .n = (long)n, .sources = (long)sources };
+	struct bench_row row = { .what = what, .items = (double)n };
+
+	job.limit = sources;
+	bench_weft(&row, "weft 1", 1, drain, &job);
+	bench_peer(&row, "Go 1", "stream_go", "merge", 1, &peer);
+	bench_peer(&row, "Go 2", "stream_go", "merge", 2, &peer);
+	bench_run(&row);
+}
+
 static void applying(size_t n)
 {
 	struct job one = { .n = n, .make = worked, .items = numbers, .limit = 0 };
-	struct job many = { .n = n, .make = worked, .items = numbers, .limit = 16 };
+	struct job few = { .n = n, .make = worked, .items = numbers, .limit = 16 };
+	struct job many = { .n = n, .make = worked, .items = numbers, .limit = 256 };
+	struct stream_job peer = { .n = (long)n, .turns = turns };
 	struct bench_row row = { .what = "apply, 10 us an item", .items = (double)n };
 
 	bench_weft(&row, "serial", 1, drain, &one);
-	bench_weft(&row, "limit 16", 2, drain, &many);
-	bench_bar(&row, "S6", "serial", "limit 16", BENCH_AT_LEAST, 1.9);
+	bench_weft(&row, "limit 16", 2, drain, &few);
+	bench_weft(&row, "limit 256", 2, drain, &many);
+	bench_peer(&row, "Go 2", "stream_go", "apply", 2, &peer);
+	bench_bar(&row, "S6", "serial", "limit 256", BENCH_AT_LEAST, 1.9);
 	bench_run(&row);
-	bench_check(one.sum == many.sum, "the sum of what was applied");
+	bench_check(one.sum == few.sum && one.sum == many.sum, "the sum of what was applied");
+	bench_check(!peer.sum || one.sum == peer.sum, "the sum of the peer");
 }
 
 int main(int argc, char **argv)
@@ -222,19 +260,15 @@ int main(int argc, char **argv)
 	struct job job = job_of(n, pure, (int64_t)n);
 	run("filter, apply, take: item and stage", "S1", &job, drain, 3.0 * (double)n, 1, 5);
 	flatness(n);
-	job = job_of(n, buffered, 0);
-	run("buffer(256)", "S3", &job, drain, (double)n, 2, 100);
+	buffering(n);
 	job = job_of(n, one_ahead, 0);
 	run("buffer(1)", "", &job, drain, (double)n, 1, 0);
 	job = job_of(n, batched, 0);
 	run("batch(100)", "S4", &job, drain_chunks, (double)n, 1, 10);
 	job = job_of(n, batched_in_time, 0);
 	run("batch(100, 1 s)", "S4", &job, drain_chunks, (double)n, 1, 10);
-	job = job_of(n, merged, 0);
-	job.limit = 10;
-	run("merge of 10", "", &job, drain, (double)n, 1, 0);
-	job.limit = n / 100;
-	run("merge of n / 100 (10,000)", "", &job, drain, (double)n, 1, 0);
+	merging("merge of 10", n, 10);
+	merging("merge of n / 100 (10,000)", n, n / 100);
 	applying(n / 50);
 	free(numbers);
 	return bench_end();

@@ -147,8 +147,8 @@ WEFT_API struct weft_stream *weft_from_blocks(int fd, size_t size, bool close_fd
 struct weft_entry {
 	const char *path;   /* root + "/" + ... */
 	unsigned char type; /* DT_REG ... of dirent.h */
-	int depth;          /* 1: directly in the root */
-	int rc;             /* 0, or why what is in this directory is not listed */
+	int depth;	    /* 1: directly in the root */
+	int rc;		    /* 0, or why what is in this directory is not listed */
 };
 WEFT_API struct weft_stream *weft_walk(const char *root);
 
@@ -160,7 +160,8 @@ typedef int weft_apply_fn(const void *in, void *out, void *arg);
 
 struct weft_apply_opts {
 	size_t size;
-	size_t limit;	/* at once, each on a task of its own; 0: one, on the reader's */
+	size_t limit;	/* at once, each on a task of its own, results that wait to be read
+			 * included; 0: one, on the reader's */
 	bool unordered; /* as they are done, rather than in the order of the source */
 };
 WEFT_API struct weft_stream *weft_apply_opt(struct weft_stream *s, weft_apply_fn *fn, void *arg,
@@ -246,9 +247,9 @@ WEFT_API struct weft_stream *weft_flat_map_opt(struct weft_stream *s, weft_flat_
 
 /* What comes from the stream that make(arg) makes.  When it fails, and the options of
  * weft_retry say that it is worth it, another one is made and goes on; `attempts` are for
- * an item.  A task makes, reads and destroys them.  Callbacks of the options get `arg`,
- * which is theirs until the stream is closed; per_attempt and stats are not for streams:
- * WEFT_EINVAL. */
+ * an item, and per_attempt is the time until it comes.  A task makes, reads and destroys
+ * them.  Callbacks of the options get `arg`, which is theirs until the stream is closed, as
+ * are stats: those of all items together. */
 typedef struct weft_stream *weft_make_stream_fn(void *arg);
 WEFT_API struct weft_stream *weft_retry_stream_opt(weft_make_stream_fn *make, void *arg,
 						   size_t item_size,

@@ -186,8 +186,8 @@ RealTest(stream_exec, ST_2_a_reader_that_is_cut_off_has_lost_nothing)
 	int input[2];
 
 	HOLDS(pipe2(input, O_CLOEXEC) == 0);
-	struct weft_stream *s = weft_exec_lines(
-		0, NULL, .argv = SHELL("printf a; read x; echo b"), .input_fd = input[0]);
+	struct weft_stream *s = weft_exec_lines(0, NULL, .argv = SHELL("printf a; read x; echo b"),
+						.input_fd = input[0]);
 	weft_scope_enter(&scope, .timeout = WEFT_MS(50));
 	int rc = weft_next(s, &line);
 	HOLDS(rc == WEFT_ECANCELED);

@@ -462,9 +462,9 @@ Test(stream_merge, flat_map_closed_early_destroys_what_it_made)
 static struct weft_stream *failing(const void *item, void *arg)
 {
 	(void)arg;
-	return *(const int64_t *)item == 0 ?
-		       script(&src[1]) :
-		       weft_from_function(fails_when_cut_off, NULL, sizeof(int64_t));
+	return *(const int64_t *)item == 0
+		       ? script(&src[1])
+		       : weft_from_function(fails_when_cut_off, NULL, sizeof(int64_t));
 }
 
 static struct weft_failure failures[2];
@@ -541,4 +541,40 @@ Test(stream_merge, ST25_a_cancel_from_outside_is_not_retried)
 	cr_assert(eq(int, run_virtual(retried, &makes), 0));
 	cr_assert(count == 2 && took == WEFT_ETIMEDOUT && makes == 1);
 	cr_assert(src[0].closed == 1 && src[0].cut_off == 1);
+}
+
+static struct weft_retry_stats stats;
+
+static int retried_in_time(void *arg)
+{
+	struct weft_stream *s =
+		weft_retry_stream(make, NULL, sizeof(int64_t), .attempts = 3, .delay = WEFT_SEC(1),
+				  .per_attempt = WEFT_SEC(10), .stats = &stats);
+
+	(void)arg;
+	count = read_on(s, r, MAX);
+	weft_stream_destroy(s);
+	return 0;
+}
+
+Test(stream_merge, a_stream_that_is_late_with_an_item_is_made_again)
+{
+	const int64_t items[] = { 0, 10, 11 };
+	src[0] = (struct script){ 0, 1, .n = 2, .every = WEFT_SEC(100) };
+	src[1] = (struct script){ 10, 1, .n = 2, .every = WEFT_SEC(9) };
+	cr_assert(eq(int, run_virtual(retried_in_time, NULL), 0));
+	cr_assert(count == 4 && items_are(items, 3) && r[3].rc == 0);
+	cr_assert(eq(i64, r[1].at - r[0].at, 11000));
+	cr_assert(src[0].closed == 1 && src[0].cut_off == 1 && src[1].closed == 1);
+	cr_assert(stats.attempts == 5 && stats.slept == WEFT_SEC(1) && stats.last_rc == 0);
+}
+
+Test(stream_merge, a_stream_that_is_late_each_time_has_timed_out)
+{
+	for (int i = 0; i < 3; i++)
+		src[i] = (struct script){ .delay = WEFT_SEC(100) };
+	cr_assert(eq(int, run_virtual(retried_in_time, NULL), 0));
+	cr_assert(count == 1 && r[0].rc == WEFT_ETIMEDOUT && makes == 3);
+	cr_assert(stats.attempts == 3 && stats.slept == WEFT_SEC(2));
+	cr_assert(stats.last_rc == WEFT_ETIMEDOUT);
 }
