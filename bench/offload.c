@@ -2,49 +2,85 @@
 /*
  * offload.c - a blocking call on a thread of the pool, and back
  *
- * Hot: one call after the other, from one task.  Cold: after a millisecond in which the
- * thread has gone to sleep.  Throughput: many tasks, each with one call after the other.
- * And a thousand calls of 10 ms at once, which is what pools are for.  Beside it what a
- * thread for each call costs.
+ *   hot         one call after the other, from one task
+ *   throughput  64 tasks, each with one call after the other
+ *   burst       10^5 calls at once: a map over a pool of 8 threads
+ *   naps        1000 calls of 10 ms at once, which is what pools are for
+ *   cold        a call after a millisecond in which the thread has gone to sleep
+ *
+ * Beside it the pool of libuv and that of Boost.Asio, whose caller is a loop on the main
+ * thread, and what a thread for each call costs.
  */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include <weft/weft.h>
 
 #include "bench.h"
+#include "offload.h"
 
-enum { ROUNDS = 7, TASKS = 64, CALLS = 1000 };
+#ifdef BENCH_LIBUV
+#include <uv.h>
+#endif
+
+enum { ROUNDS = 7 };
+
+/* --- weft -------------------------------------------------------------- */
+
+static int call(void *arg)
+{
+	offload_call(arg);
+	return 0;
+}
+
+static int chain(void *arg)
+{
+	struct offload_job *job = arg;
+	int rc = 0;
+
+	for (long i = job->calls / job->at_once; i > 0 && rc == 0; i--)
+		rc = weft_to_thread(call, job);
+	return rc;
+}
+
+static int weft_side(void *arg)
+{
+	struct offload_job *job = arg;
+	struct weft_group g;
+	int rc = weft_group_open(&g);
+
+	for (long i = 0; i < job->at_once && rc == 0; i++)
+		rc = weft_spawn(&g, chain, job);
+	return weft_group_close(&g, rc);
+}
+
+static int call_item(void *arg)
+{
+	offload_call(*(struct offload_job **)arg);
+	return 0;
+}
+
+static int weft_map_side(void *arg)
+{
+	struct offload_job *job = arg, **items = calloc((size_t)job->calls, sizeof(job));
+	struct weft_thread_pool *pool;
+	int rc = weft_thread_pool_create(&pool, .threads = 8);
+
+	if (rc != 0)
+		return rc;
+	for (long i = 0; i < job->calls; i++)
+		items[i] = job;
+	rc = weft_thread_pool_map(pool, call_item, items, (size_t)job->calls, sizeof(job), NULL);
+	weft_thread_pool_close(pool, 0);
+	free(items);
+	return rc;
+}
 
 static int nothing(void *arg)
 {
 	(void)arg;
 	return 0;
-}
-
-static int nap(void *arg)
-{
-	struct timespec t = { 0, 10000000 };
-
-	(void)arg;
-	return nanosleep(&t, NULL);
-}
-
-static void *thread_nothing(void *arg)
-{
-	return arg;
-}
-
-static int hot(void *arg)
-{
-	long n = *(long *)arg;
-	int rc = 0;
-
-	while (n-- > 0 && rc == 0)
-		rc = weft_to_thread(nothing, NULL);
-	return rc;
 }
 
 /* Nanoseconds that the calls took, without what lies between them. */
@@ -63,73 +99,117 @@ static int cold(void *arg)
 	return 0;
 }
 
-static int spawn_all(weft_fn *fn, void *arg, int n)
-{
-	struct weft_group g;
-	int rc = weft_group_open(&g);
+/* --- a thread for each -------------------------------------------------- */
 
-	for (int i = 0; i < n && rc == 0; i++)
-		rc = weft_spawn(&g, fn, arg);
-	return weft_group_close(&g, rc);
+static void *thread(void *arg)
+{
+	offload_call(arg);
+	return NULL;
 }
 
-static int crowd(void *arg)
+static void thread_side(void *arg)
 {
-	return spawn_all(hot, arg, TASKS);
-}
-
-static int nap_there(void *arg)
-{
-	return weft_to_thread(nap, arg);
-}
-
-static int naps(void *arg)
-{
-	return spawn_all(nap_there, arg, CALLS);
-}
-
-static double seconds(weft_fn *fn, void *arg)
-{
-	double began = bench_now();
-
-	bench_check(weft_run_sync(fn, arg) == 0, "a call failed");
-	return bench_now() - began;
-}
-
-static double thread_each(long n)
-{
-	double began = bench_now();
+	struct offload_job *job = arg;
 	pthread_t t;
 
-	for (long i = 0; i < n; i++) {
-		pthread_create(&t, NULL, thread_nothing, NULL);
+	for (long i = 0; i < job->calls; i++) {
+		pthread_create(&t, NULL, thread, job);
 		pthread_join(t, NULL);
 	}
-	return (bench_now() - began) * 1e9 / (double)n;
+}
+
+/* --- libuv ---------------------------------------------------------------- */
+
+#ifdef BENCH_LIBUV
+struct uv_chain {
+	uv_work_t work;
+	struct offload_job *job;
+	long left;
+};
+
+static void uv_call(uv_work_t *work)
+{
+	offload_call(((struct uv_chain *)work)->job);
+}
+
+static void uv_called(uv_work_t *work, int status)
+{
+	struct uv_chain *c = (struct uv_chain *)work;
+
+	bench_check(status == 0, "libuv: a call failed");
+	if (--c->left > 0)
+		uv_queue_work(work->loop, work, uv_call, uv_called);
+}
+
+static void uv_side(void *arg)
+{
+	struct offload_job *job = arg;
+	struct uv_chain *chains = calloc((size_t)job->at_once, sizeof *chains);
+	uv_loop_t loop;
+
+	uv_loop_init(&loop);
+	for (long i = 0; i < job->at_once; i++) {
+		chains[i].job = job;
+		chains[i].left = job->calls / job->at_once;
+		uv_queue_work(&loop, &chains[i].work, uv_call, uv_called);
+	}
+	uv_run(&loop, UV_RUN_DEFAULT);
+	uv_loop_close(&loop);
+	free(chains);
+}
+#endif
+
+/* --- rows ---------------------------------------------------------------- */
+
+static void forget(void *arg)
+{
+	((struct offload_job *)arg)->ran = 0;
+}
+
+static void measure(const char *what, bench_task_fn *fn, struct offload_job job, double most_ns,
+		    bool threads)
+{
+	struct bench_row row = {
+		.what = what, .items = (double)job.calls, .before = forget, .before_arg = &job
+	};
+
+	bench_weft(&row, "weft", 0, fn, &job);
+#ifdef BENCH_LIBUV
+	bench_plain(&row, "libuv", uv_side, &job);
+#endif
+	bench_peer(&row, "Asio", "offload_boost", "offload", 0, &job);
+	if (threads)
+		bench_plain(&row, "threads", thread_side, &job);
+	bench_bar(&row, "P17", "weft", NULL, BENCH_AT_MOST, most_ns);
+	bench_bar(&row, "P17", "weft", "libuv", BENCH_AT_MOST, 1);
+	bench_bar(&row, "P17", "weft", "Asio", BENCH_AT_MOST, 1);
+	bench_run(&row);
+	bench_check(job.ran == job.calls, "calls were lost");
+}
+
+static void measure_cold(void)
+{
+	double late[ROUNDS];
+	size_t rounds = bench_quick() ? 1 : ROUNDS;
+
+	for (size_t i = 0; i < rounds; i++) {
+		late[i] = bench_quick() ? 5 : 100;
+		bench_check(weft_run_sync(cold, &late[i]) == 0, "a call failed");
+	}
+	bench_value("P17", "cold", bench_median(late, rounds), "ns", BENCH_AT_MOST, 24000);
 }
 
 int main(int argc, char **argv)
 {
-	double one[ROUNDS], late[ROUNDS], many[ROUNDS], thousand[ROUNDS], threads[ROUNDS];
-
+	setenv("UV_THREADPOOL_SIZE", "1000", 1); /* for the naps; more wait for nothing */
 	bench_begin(argc, argv);
-	long n = bench_quick() ? 200 : 20000;
-	int rounds = bench_quick() ? 1 : ROUNDS;
-	for (int i = 0; i < rounds; i++) {
-		one[i] = seconds(hot, &n) * 1e9 / (double)n;
-		late[i] = bench_quick() ? 5 : 100;
-		seconds(cold, &late[i]);
-		long each = n / 10;
-		many[i] = seconds(crowd, &each) * 1e9 / (double)(each * TASKS);
-		thousand[i] = seconds(naps, NULL) * 1e3;
-		threads[i] = thread_each(n / 20);
-	}
-	size_t count = (size_t)rounds;
-	bench_value("P17", "hot", bench_median(one, count), "ns", BENCH_AT_MOST, 1000);
-	bench_value("P17", "cold", bench_median(late, count), "ns", BENCH_AT_MOST, 24000);
-	bench_value("P17", "throughput", bench_median(many, count), "ns", BENCH_AT_MOST, 120);
-	bench_value("", "1000 calls of 10 ms", bench_median(thousand, count), "ms", BENCH_AT_MOST, 60);
-	bench_value("", "a thread for each call", bench_median(threads, count), "ns", BENCH_AT_MOST,
-		    1e9);
+	long scale = bench_quick() ? 100 : 1;
+	measure("hot", weft_side, (struct offload_job){ 20000 / scale, 1, 0, 0 }, 1000, true);
+	measure("throughput", weft_side, (struct offload_job){ 128000 / scale, 64, 0, 0 }, 120,
+		false);
+	measure("burst", weft_map_side,
+		(struct offload_job){ 100000 / scale, 100000 / scale, 0, 0 }, 120, false);
+	measure("naps", weft_side, (struct offload_job){ 1000, 1000, 1, 0 }, 60000, false);
+	measure_cold();
 	return bench_end();
 }

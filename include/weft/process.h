@@ -81,6 +81,8 @@ struct weft_process_pool_opts {
 	unsigned max_tasks;	   /* a worker ends after so many jobs; 0: never */
 	unsigned max_tasks_jitter; /* and up to so many more, each worker at random, so that
 				    * they do not all end at once */
+	uint64_t max_rss;	   /* a worker that has more bytes of its own in memory after
+				    * a job ends, and is replaced: for leaks; 0: no limit */
 	int64_t idle;		   /* a worker without work for so long ends; 0: 60 s */
 	uint64_t memory;	   /* bytes that a worker may have for itself: then its
 				    * allocations fail; 0: no limit */

@@ -140,7 +140,7 @@ static inline int weft_stage_next(struct weft_stage_run *run, void *item)
 {
 	struct weft_scope scope;
 
-	if (!run->cut || run->reads++ % 2 || weft_scope_enter(&scope) != 0)
+	if (!run->cut || run->reads++ % 2 || weft_scope_enter_opt(&scope, NULL) != 0)
 		return weft_next(run->s, item);
 	weft_scope_cancel(&scope);
 	int rc = weft_next(run->s, item);

@@ -44,7 +44,12 @@
 #define NOW   __attribute__((noinline)) WEFT__OF_THREAD
 #define GRACE WEFT_SEC(1)
 
-enum { HIGH_FD = 16, PIECE = 4096, ROOM = 16 << 20, STOP = WEFT_EAGAIN };
+enum {
+	HIGH_FD = 16,
+	PIECE = 4096,
+	ROOM = 16 << 20,
+	STOP = -4096, /* no error: what ends the readers when all is well */
+};
 
 extern char **environ;
 

@@ -136,8 +136,7 @@ static void run(struct weft__pool_job *pooled)
 
 bool weft_thread_cancelled(void)
 {
-	return current &&
-	       (load_acquire(&current->cancelled) || load_acquire(&current->pool->stop));
+	return current && (load_acquire(&current->cancelled) || load_acquire(&current->pool->stop));
 }
 
 int weft_thread_check(void)
@@ -412,7 +411,9 @@ int weft_thread_pool_close(struct weft_thread_pool *pool, int rc)
 	return error;
 }
 
-/* --- one call a item ----------------------------------------------------- */
+/* --- one call an item ---------------------------------------------------- */
+
+enum { MAP_SLICE_US = 100, MORE = 1 };
 
 struct map {
 	struct weft_thread_pool *pool;
@@ -423,21 +424,44 @@ struct map {
 	uint64_t failed; /* lowest index that failed, or n */
 };
 
-static int map_some(void *arg)
+static void note_failed(struct map *m, uint64_t i)
+{
+	for (uint64_t was; i < (was = load_relaxed(&m->failed));)
+		cas_seqcst(&m->failed, was, i);
+}
+
+/* On a thread of the pool: item after item, since a way there and back costs more than
+ * many a call.  MORE when other jobs have waited for a thread meanwhile. */
+static int map_there(void *arg)
 {
 	struct map *m = arg;
-	int rc = 0;
+	int64_t began = weft__monotonic();
 
-	while (rc >= 0) {
+	for (;;) {
+		if (weft_thread_cancelled())
+			return WEFT_ECANCELED;
 		uint64_t i = add_seqcst(&m->next, 1);
 		if (i >= m->n)
 			return 0;
-		rc = weft_thread_pool_run(m->pool, m->fn, m->items + i * m->size);
-		if (rc >= 0 || weft_check() != 0)
-			continue;
-		for (uint64_t was; i < (was = load_relaxed(&m->failed));)
-			cas_seqcst(&m->failed, was, i);
+		int rc = m->fn(m->items + i * m->size);
+		if (rc < 0 && !weft_thread_cancelled())
+			note_failed(m, i);
+		if (rc < 0)
+			return rc;
+		if (load_relaxed(&m->pool->queued) &&
+		    weft__monotonic() - began > MAP_SLICE_US * 1000)
+			return MORE;
 	}
+}
+
+static int map_some(void *arg)
+{
+	struct map *m = arg;
+	int rc;
+
+	do
+		rc = weft_thread_pool_run(m->pool, map_there, m);
+	while (rc == MORE);
 	return rc;
 }
 

@@ -110,6 +110,12 @@ int weft__proc_send(struct weft__proc *p, const struct weft__proc_job *job);
 /* What has happened.  *answer is written on ANSWER. */
 enum weft__proc_event weft__proc_next(struct weft__proc *p, struct weft__answer *answer);
 
+/* It has died, or nobody is left who would tell. */
+static inline bool weft__proc_is_over(const struct weft__proc *p)
+{
+	return p->state == WEFT__PROC_DEAD || p->is_lost;
+}
+
 /* Reads from its standard error. */
 void weft__proc_hear(struct weft__proc *p);
 

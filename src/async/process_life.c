@@ -11,7 +11,9 @@
 #include "async/process_life.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -258,6 +260,30 @@ static void fill_status(struct weft_proc_status *st, const struct weft__proc *p,
 	st->stderr_size = weft__tail_text(&p->tail, st->stderr_tail, sizeof st->stderr_tail);
 }
 
+/* Shared pages do not count: payloads, and code. */
+static uint64_t own_memory(pid_t pid)
+{
+	unsigned long resident = 0, shared = 0;
+	char path[32], text[96] = "";
+
+	snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+	if (fd >= 0)
+		close(fd);
+	if (n <= 0 || sscanf(text, "%*u %lu %lu", &resident, &shared) != 2)
+		return 0;
+	return (uint64_t)(resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* After a job: has it done all that it is to do? */
+static bool has_served(const struct weft_process_pool *pool, struct weft__process_worker *w)
+{
+	if (w->left > 0 && --w->left == 0)
+		return true;
+	return pool->max_rss && own_memory(w->proc.pid) > pool->max_rss;
+}
+
 /* An answer that was there before a cancel has killed is one (CO-4). */
 static void answered(struct weft_process_pool *pool, struct weft__process_worker *w,
 		     const struct weft__answer *answer)
@@ -273,7 +299,7 @@ static void answered(struct weft_process_pool *pool, struct weft__process_worker
 	weft__process_finish(pool, j, answer->rc);
 	if (w->is_ending)
 		return;
-	if (w->left > 0 && --w->left == 0)
+	if (has_served(pool, w))
 		weft__process_let_worker_go(pool, w);
 	else
 		make_idle(pool, w);
@@ -328,6 +354,8 @@ void weft__process_look_at(struct weft_process_pool *pool, struct weft__process_
 			answered(pool, w, &answer);
 		else
 			initialised(pool, w, &answer);
+		if (!weft__proc_is_over(&w->proc))
+			return; /* nothing is to follow, and poll() tells if it does */
 	}
 	if (event == WEFT__PROC_ENDED)
 		ended(pool, w);

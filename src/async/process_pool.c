@@ -247,6 +247,7 @@ static void apply(struct weft_process_pool *pool, const struct weft_process_pool
 {
 	pool->max_tasks = o->max_tasks;
 	pool->jitter = o->max_tasks_jitter;
+	pool->max_rss = o->max_rss;
 	pool->idle_ns = o->idle ? o->idle : IDLE;
 	pool->grace = o->kill_grace ? o->kill_grace : GRACE;
 	pool->limits = (struct weft__proc_limits){ .memory = o->memory, .cpu = o->cpu };

@@ -88,6 +88,7 @@ struct weft_process_pool {
 
 	unsigned most;
 	unsigned max_tasks, jitter;
+	uint64_t max_rss;
 	int64_t idle_ns, grace;
 	struct weft__proc_limits limits;
 	weft_remote_fn *init;

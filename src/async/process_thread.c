@@ -58,8 +58,7 @@ static void look_at_all(struct weft_process_pool *pool)
 		bool known = w->slot >= 0;
 		if (known && news[1].revents)
 			weft__proc_hear(&w->proc);
-		if ((known && (news[0].revents || news[2].revents)) || !known ||
-		    w->proc.state == WEFT__PROC_DEAD || w->proc.is_lost)
+		if (!known || news[0].revents || news[2].revents || weft__proc_is_over(&w->proc))
 			weft__process_look_at(pool, w);
 	}
 }

@@ -126,7 +126,7 @@ static bool makes_sense(const struct weft_exec_opts *o)
 struct weft_stream *weft_exec_lines_opt(size_t longest, struct weft_exec_result *result,
 					const struct weft_exec_opts *o)
 {
-	int in, out;
+	int in = -1, out = -1;
 	int rc = makes_sense(o) ? open_pipe(&in, &out) : WEFT_EINVAL;
 
 	if (rc != 0)
@@ -137,7 +137,7 @@ struct weft_stream *weft_exec_lines_opt(size_t longest, struct weft_exec_result 
 struct weft_stream *weft_exec_blocks_opt(size_t size, struct weft_exec_result *result,
 					 const struct weft_exec_opts *o)
 {
-	int in, out;
+	int in = -1, out = -1;
 	int rc = makes_sense(o) && size > 0 ? open_pipe(&in, &out) : WEFT_EINVAL;
 
 	if (rc != 0)

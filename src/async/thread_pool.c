@@ -25,7 +25,9 @@
  * by one thread before a second one is awake, a thousand of 10 ms need a thousand.  So
  * the thread that takes a job and leaves others behind calls the manager, which looks
  * every 50 us and doubles the number of threads it adds while those there are get
- * nothing done.  It is a thread too, and sleeps when the queue is empty.
+ * nothing done.  When its 50 us take much longer the CPUs are taken, and threads that
+ * get nothing done may be waiting for one, as it is: it then adds one at a time, and
+ * none while anything is done.  It is a thread too, and sleeps when the queue is empty.
  *
  * A thread spins for about a wake-up before it sleeps, so that a task that offloads
  * one call after the other finds it awake: a hand-over is then two cache misses.  One
@@ -319,11 +321,24 @@ int weft__pool_submit(struct weft_thread_pool *pool, struct weft__pool_job *job)
 
 /* --- the manager --------------------------------------------------------- */
 
-static void nap(void)
+/* True when it was over in time: a thread that is ready to run finds a CPU. */
+static bool nap(void)
 {
 	struct timespec t = { 0, LOOK_US * 1000 };
+	int64_t began = weft__monotonic();
 
 	nanosleep(&t, NULL);
+	return weft__monotonic() - began < 4 * LOOK_US * 1000;
+}
+
+/* How many threads to add after `burst`, when so many took so many jobs meanwhile. */
+static unsigned next_burst(unsigned burst, bool in_time, uint64_t taken, unsigned threads)
+{
+	if (taken >= threads || (taken > 0 && !in_time))
+		return 0;
+	if (burst == 0 || !in_time)
+		return 1;
+	return burst * 2 < CALL_MOST ? burst * 2 : CALL_MOST;
 }
 
 /* Adds up to n threads. */
@@ -370,7 +385,7 @@ static bool is_pressed(const struct weft_thread_pool *pool)
 static void *manager_main(void *arg)
 {
 	struct weft_thread_pool *pool = arg;
-	unsigned burst = 1;
+	unsigned burst = 0;
 
 	pthread_setname_np(pthread_self(), pool->name);
 	weft__spin_lock(&pool->lock);
@@ -380,15 +395,11 @@ static void *manager_main(void *arg)
 		if (!is_pressed(pool))
 			continue;
 		weft__spin_unlock(&pool->lock);
-		nap();
+		bool in_time = nap();
 		weft__spin_lock(&pool->lock);
-		bool stuck = pool->taken - taken < threads;
+		burst = next_burst(burst, in_time, pool->taken - taken, threads);
 		weft__spin_unlock(&pool->lock);
-		burst = stuck ? burst * 2 : 1;
-		if (burst > CALL_MOST)
-			burst = CALL_MOST;
-		if (stuck)
-			add_threads(pool, burst / 2);
+		add_threads(pool, burst);
 		weft__spin_lock(&pool->lock);
 	}
 	pool->managing = pool->managed = false;

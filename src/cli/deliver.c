@@ -36,7 +36,7 @@ bool weft__part_note(struct weft__part *part, uint64_t index, uint64_t offset, c
 	return add_note(part, &note, text);
 }
 
-bool weft__part_take_notes(struct weft__part *part, uint64_t first, const char *notes, size_t size)
+static bool take_notes(struct weft__part *part, uint64_t first, const char *notes, size_t size)
 {
 	struct note note;
 
@@ -51,6 +51,16 @@ bool weft__part_take_notes(struct weft__part *part, uint64_t first, const char *
 		size -= note.length;
 	}
 	return size == 0;
+}
+
+bool weft__part_take_notes(struct weft__part *part, uint64_t first, const char *notes, size_t size)
+{
+	size_t before = part->notes.used;
+	bool fine = take_notes(part, first, notes, size);
+
+	if (!fine)
+		part->notes.used = before;
+	return fine;
 }
 
 bool weft__part_note_file(struct weft__part *part, const char *text)

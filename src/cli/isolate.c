@@ -102,6 +102,16 @@ static void note_used(struct weft__options *o, const char *used)
 	}
 }
 
+/* The output is gone, or there is no memory for it. */
+static void cannot_emit(struct weft__lane *lane)
+{
+	lane->part->cut = true;
+	if (lane->gone)
+		return;
+	weft__part_note_file(lane->part, "no memory for the output");
+	weft__lane_cut(lane, WEFT__EXIT_SYSTEM);
+}
+
 /* What the lane would hold had it mapped the batch itself.  A worker, whose memory the
  * job has access to, may say anything; false when it makes no sense. */
 static bool take(struct weft__lane *lane, const struct weft_buf *answer)
@@ -118,16 +128,15 @@ static bool take(struct weft__lane *lane, const struct weft_buf *answer)
 		return false;
 	note_used(o, at + sizeof head);
 	at += sizeof head + o->setting_count;
-	if (weft_emit(&lane->job, at, head.out) != 0 && lane->gone) {
-		lane->part->cut = true;
-		return true;
-	}
 	if (!weft__part_take_notes(lane->part, lane->part->records, at + head.out, head.notes))
 		return false;
+	if (head.out > 0 && weft_emit(&lane->job, at, head.out) != 0)
+		cannot_emit(lane);
 	lane->part->records += head.records;
 	lane->part->failed += head.failed;
 	if (head.cut)
-		weft__lane_cut(lane, (enum weft__exit)head.code);
+		weft__lane_cut(lane, head.code == WEFT__EXIT_SYSTEM ? WEFT__EXIT_SYSTEM
+								    : WEFT__EXIT_RECORDS);
 	weft__lane_flush_notes(lane);
 	return true;
 }

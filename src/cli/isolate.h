@@ -16,7 +16,8 @@
  *out is what came of a batch that went through.
  *
  *   threads    as lanes; one task a desk, no more than there are threads: a lane that
- *              waits for the order holds its thread (order.h).
+ *              waits for the order holds its thread (order.h).  There are two for each
+ *              worker process, so that it has its next batch when it is done with one.
  *   errors     run returns 0 or a negative code; what happens to records, and workers
  *              that cannot be had, is told as lane.c does.
  */

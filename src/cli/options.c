@@ -208,6 +208,9 @@ static void finish_parsing(struct argp_state *state, struct parsing *p)
 	if (o->record.kind == WEFT__RECORD_FIXED && o->record.length > o->max_record)
 		argp_error(state, "--record fixed:%zu is over --max-record", o->record.length);
 	default_workers(state, o, p->workers);
+	/* Two threads for each worker process. */
+	if (o->isolate && o->workers > WORKERS_MOST / 2)
+		o->workers = WORKERS_MOST / 2;
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)

@@ -84,7 +84,7 @@ bool weft__part_note(struct weft__part *part, uint64_t index, uint64_t offset, c
 
 /* The messages `notes`, `size` bytes out of another part whose first record is
  * record `first` of this one.  They may be anything: false also when they make no
- * sense. */
+ * sense, and then none is taken. */
 bool weft__part_take_notes(struct weft__part *part, uint64_t first, const char *notes, size_t size);
 
 /* A message about the part's file. */

@@ -60,8 +60,7 @@
  *     value from it.
  *   - pkg-config adds -D__x86_64__, which breaks a cross build for aarch64:
  *     there, take the include path and not the flags.
- *   - ck_ring's consumer has no fence between reading a slot and giving it
- *     back: see inject.c.  ck_ec sleeps with time-outs: see eventcount.c.
+ *   - ck_ec sleeps with time-outs: see eventcount.c.  The consumer of ck_ring,
  *     ck_stack's batch pop, ck_epoch_begin, ck_fifo_mpmc and ck_hp lack fences
  *     on weakly ordered machines: weft does not use them.
  */

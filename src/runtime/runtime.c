@@ -220,8 +220,7 @@ static int build(struct weft_runtime *rt, unsigned workers, size_t stack_size)
 {
 	if (weft__stack_pool_init(&rt->stacks, stack_size) != 0)
 		return WEFT_ENOMEM;
-	if (weft__inject_init(&rt->inject, 256) != 0)
-		goto no_inject;
+	weft__inject_init(&rt->inject);
 	if (weft__idle_init(&rt->idle, workers) != 0)
 		goto no_idle;
 	if (create_workers(rt, workers) != 0)
@@ -240,8 +239,6 @@ no_async:
 no_workers:
 	weft__idle_fini(&rt->idle);
 no_idle:
-	weft__inject_fini(&rt->inject);
-no_inject:
 	weft__stack_pool_fini(&rt->stacks);
 	return WEFT_ENOMEM;
 }
@@ -352,7 +349,6 @@ void weft_runtime_destroy(struct weft_runtime *rt)
 	weft__hooks.end(rt);
 	destroy_workers(rt, rt->worker_slots);
 	weft__idle_fini(&rt->idle);
-	weft__inject_fini(&rt->inject);
 	weft__sizes_fini(&rt->sizes);
 	weft__stack_pool_fini(&rt->stacks);
 	weft__free(rt, sizeof *rt);

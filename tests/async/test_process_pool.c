@@ -561,6 +561,32 @@ RealTest(process_pool, the_death_of_the_server_is_survived)
 
 /* --- the lives of workers -------------------------------------------------- */
 
+/* Leaks so many MiB. */
+static int job_leak(const void *in, size_t size, struct weft_reply *reply)
+{
+	size_t bytes = (size_t)take_int(in) << 20;
+	static void *volatile kept;
+
+	(void)size;
+	kept = malloc(bytes);
+	memset(kept, 1, bytes);
+	return give_int(reply, getpid());
+}
+WEFT_REMOTE(job_leak);
+
+RealTest(process_pool, a_worker_that_has_grown_too_large_is_replaced)
+{
+	struct weft_process_pool *pool;
+
+	HOLDS(weft_process_pool_create(&pool, .workers = 1, .max_rss = 128 << 20) == 0);
+	int pid = ask_in(pool, job_leak, 1);
+	HOLDS(pid > 0 && ask_in(pool, job_leak, 160) == pid);
+	int other = ask_in(pool, job_leak, 1);
+	HOLDS(other > 0 && other != pid);
+	HOLDS(ask_in(pool, job_leak, 1) == other);
+	return weft_process_pool_close(pool, 0);
+}
+
 RealTest(process_pool, PR09_a_worker_ends_after_so_many_jobs)
 {
 	struct weft_process_pool *pool;

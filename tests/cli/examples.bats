@@ -53,6 +53,14 @@ text() {
 		<(tr : '\t' <in) | cmp - <(head -3 expected)
 }
 
+@test "filter: in worker processes" {
+	text >in
+	for what in text=return pattern='^(.)(.).*\2\1$'; do
+		"$WEFT" map -q --set "$what" "$jobs/filter.c" in >expected
+		"$WEFT" map -q --isolate --set "$what" "$jobs/filter.c" in | cmp - expected
+	done
+}
+
 @test "filter: what grep says" {
 	text >in
 	"$WEFT" map -q --set text=return "$jobs/filter.c" in | cmp - <(grep -F return in)

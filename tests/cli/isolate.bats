@@ -26,7 +26,7 @@ job_deeds() {
 			if (!strncmp(record, "kill", 4))
 				raise(SIGKILL);
 			if (!strncmp(record, "exit", 4))
-				exit(3);
+				_exit(3);
 			if (!strncmp(record, "hang", 4))
 				for (;;)
 					pause();

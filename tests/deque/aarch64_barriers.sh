@@ -111,9 +111,10 @@ expect inline fifo_push '^LLLA.*SFS$' 'O1 and O2 of the FIFO'
 expect inline take '^LALALALLFXYF' 'O4, O1, O3 of the FIFO'
 expect_full inline take
 expect inline unlock '^FS' 'O1 of the lock'
-expect inject weft__inject_push '^LF.*WS' 'O1: a release before the ring is touched, slot before tail'
-expect inject ring_pop 'LALALS?FXY' 'O3: the slot is read before it is given back'
-expect inject ring_pop 'XY.*A' 'O1: an acquire behind the ring'
+expect_full inject weft__inject_push
+expect inject weft__inject_push 'LSFXYF' 'O1: the link is written before the CAS'
+expect inject weft__inject_pop '^LALAL' 'O3: newest, then the lock, then oldest'
+expect inject weft__inject_pop 'FXYA.*FXYA.*SFS' 'O3: lock, exchange, oldest, unlock'
 expect eventcount weft__ec_notify '^F.*XY' 'O1: the count moves after what it tells of'
 expect eventcount weft__ec_prepare '^L[AF]' 'O1: an acquire behind the count'
 expect eventcount weft__ec_wait 'L[AF]' 'O1: an acquire behind the count'

@@ -8,9 +8,6 @@
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
-#include <signal.h>
-
-#include <weft/error.h>
 
 #include "deque/alloc.h"
 
@@ -19,16 +16,10 @@ static struct weft__job job[64];
 
 static void setup(void)
 {
-	cr_assert(eq(int, weft__inject_init(&inject, 4), 0));
+	weft__inject_init(&inject);
 }
 
-static void teardown(void)
-{
-	weft__inject_check(&inject);
-	weft__inject_fini(&inject);
-}
-
-TestSuite(inject, .init = setup, .fini = teardown, .timeout = 10);
+TestSuite(inject, .init = setup, .timeout = 10);
 
 static void push_some(int from, int to)
 {
@@ -52,26 +43,11 @@ Test(inject, jobs_leave_in_the_order_in_which_they_came)
 Test(inject, there_is_no_bound)
 {
 	push_some(0, 64);
-	weft__inject_check(&inject);
 	expect_pops(0, 64);
 	cr_expect(eq(ptr, weft__inject_pop(&inject), NULL));
 }
 
-Test(inject, check_aborts_on_a_wrong_length, .signal = SIGABRT)
-{
-	inject.waiting++;
-	weft__inject_check(&inject);
-}
-
-Test(inject, check_aborts_on_a_wrong_end, .signal = SIGABRT)
-{
-	push_some(0, 8);
-	inject.end = &inject.oldest;
-	weft__inject_check(&inject);
-}
-
-/* A push past waiting jobs into a ring with room would overtake them. */
-Test(inject, nothing_overtakes_what_waits_in_the_list)
+Test(inject, nothing_overtakes_what_was_turned_around_before)
 {
 	push_some(0, 8);
 	expect_pops(0, 2);
@@ -79,20 +55,11 @@ Test(inject, nothing_overtakes_what_waits_in_the_list)
 	expect_pops(2, 10);
 }
 
-Test(inject, the_ring_is_used_again_once_the_list_is_empty)
-{
-	for (int i = 0; i < 10; i++) {
-		push_some(0, 8);
-		expect_pops(0, 8);
-		cr_expect(eq(u64, inject.waiting, 0));
-	}
-}
-
 Test(inject, is_empty_tells_whether_a_job_is_there)
 {
 	cr_expect(weft__inject_is_empty(&inject));
 	push_some(0, 1);
-	cr_expect(not(weft__inject_is_empty(&inject)), "in the ring");
+	cr_expect(not(weft__inject_is_empty(&inject)), "in the stack");
 	push_some(1, 8);
 	expect_pops(0, 7);
 	cr_expect(not(weft__inject_is_empty(&inject)), "in the list");
@@ -118,22 +85,3 @@ Test(inject, a_popped_job_may_be_pushed_again)
 		weft__inject_push(&inject, oldest);
 	}
 }
-
-Test(inject, init_refuses_what_is_no_power_of_two)
-{
-	static const size_t wrong[] = { 0, 1, 3, 100, (size_t)1 << 31 };
-	struct weft__inject none;
-
-	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
-		cr_expect(eq(int, weft__inject_init(&none, wrong[i]), WEFT_EINVAL));
-}
-
-#ifdef WEFT__INJECT_RING
-Test(inject, init_reports_that_memory_is_short)
-{
-	struct weft__inject none;
-
-	weft__alloc_fail_at(1);
-	cr_expect(eq(int, weft__inject_init(&none, 8), WEFT_ENOMEM));
-}
-#endif

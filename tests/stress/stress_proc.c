@@ -123,6 +123,10 @@ static void look(unsigned i)
 	}
 }
 
+/* This application will be killed, and not its server too: of both, nobody is left who
+ * knows what the jobs have started. */
+static bool doomed;
+
 static void kill_somebody(void)
 {
 	unsigned i = below(stress_threads);
@@ -134,7 +138,7 @@ static void kill_somebody(void)
 		kill(proc[i].pid, SIGKILL); /* is not reaped before we have heard of it */
 	else
 		STRESS_CHECK(weft__proc_kill(&proc[i], SIGKILL) == 0);
-	if (below(100) == 0 && server.is_up) {
+	if (!doomed && below(100) == 0 && server.is_up) {
 		kill(server.pid, SIGKILL);
 		server_deaths++;
 	}
@@ -209,6 +213,7 @@ static void kill_an_application(int round)
 	pid_t pid = fork();
 	if (pid == 0) {
 		putenv(mark);
+		doomed = true;
 		weft__server_init(&server);
 		work(UINT64_MAX);
 	}
