@@ -33,6 +33,8 @@
  *   O2  the worker's last section => who takes the bias away     release of busy =>
  *       acquire of it.
  *   O3  all others: the spin lock.
+ *   O4  a fiber of the worker => the next one inside: they are one thread.  For
+ *       ThreadSanitizer, to which fibers are threads.
  *
  * Nothing suspends inside, so a worker is a thread here.  Without membarrier (an old
  * kernel, or a process that had threads before its first runtime, where asking for it
@@ -48,6 +50,7 @@
 #include <weft/base.h>
 
 #include "deque/spin.h"
+#include "runtime/sanitize.h"
 
 struct weft__guard {
 	struct weft__spin spin;
@@ -75,6 +78,7 @@ static inline void weft__guard_lock(struct weft__guard *g, const void *me)
 		store_relaxed(&g->busy, 1);
 		__asm__ __volatile__("" ::: "memory");
 		if (WEFT_LIKELY(load_relaxed(&g->bias) == (uintptr_t)me)) { /* O1 */
+			weft__tsan_acquire(&g->busy); /* O4 */
 			g->entered = true;
 			return;
 		}

@@ -165,7 +165,7 @@ void weft__lane_begin(struct weft__lane *lane, struct weft__part *part, bool may
 	lane->mark = NULL;
 	lane->job.state = part->state;
 	lane->job.input = part->slice.name;
-	lane->job.offset = part->slice.offset;
+	weft__lane_at(lane, part->slice.offset);
 	lane->job.out = lane->job.out_end = NULL;
 	if (may_emit)
 		sync_job(lane);

@@ -43,8 +43,39 @@ static struct weft__buffer records, out; /* kept from batch to batch */
  * The watch
  */
 
-static atomic_uint busy_at; /* the desk, counted from 1 */
-static atomic_uint batches;
+static pthread_mutex_t seat = PTHREAD_MUTEX_INITIALIZER; /* of what follows */
+static unsigned busy_at;				 /* the desk, counted from 1 */
+static unsigned batches;
+
+/* Where the job is; *batch is the batch.  0 between two. */
+static unsigned look(unsigned *batch, uint64_t *offset)
+{
+	pthread_mutex_lock(&seat);
+	unsigned at = busy_at;
+	*batch = batches;
+	*offset = at ? __atomic_load_n(&desks[at - 1].lane.job.offset, __ATOMIC_RELAXED) : 0;
+	pthread_mutex_unlock(&seat);
+	return at;
+}
+
+static void leave(void)
+{
+	pthread_mutex_lock(&seat);
+	busy_at = 0;
+	pthread_mutex_unlock(&seat);
+}
+
+/* The lane is written as a whole before the watch may look at it. */
+static void sit_down(struct weft__lane *lane, unsigned desk, struct weft__part *part)
+{
+	pthread_mutex_lock(&seat);
+	weft__lane_init(lane, &run);
+	lane->scratch = scratch;
+	weft__lane_begin(lane, part, true);
+	batches++;
+	busy_at = desk + 1;
+	pthread_mutex_unlock(&seat);
+}
 
 static void end_overdue(struct weft__desk *desk)
 {
@@ -61,9 +92,9 @@ static void *watch(void *arg)
 
 	for (;;) {
 		nanosleep(&tick, NULL);
-		unsigned at = atomic_load(&busy_at), now = atomic_load(&batches);
-		uint64_t offset =
-			at ? __atomic_load_n(&desks[at - 1].lane.job.offset, __ATOMIC_RELAXED) : 0;
+		unsigned now;
+		uint64_t offset;
+		unsigned at = look(&now, &offset);
 		bool same = at && now == batch && offset == record;
 		ticks = same ? ticks + 1 : 0;
 		batch = now;
@@ -219,13 +250,9 @@ static void map_batch(unsigned desk, struct weft__part *part)
 	struct weft__lane *lane = &desks[desk].lane;
 
 	atomic_store(&run.last, UINT64_MAX);
-	weft__lane_init(lane, &run);
-	lane->scratch = scratch;
-	weft__lane_begin(lane, part, true);
-	atomic_fetch_add(&batches, 1);
-	atomic_store(&busy_at, desk + 1);
+	sit_down(lane, desk, part);
 	weft__lane_map(lane);
-	atomic_store(&busy_at, 0);
+	leave();
 	weft__lane_end(lane);
 }
 

@@ -141,7 +141,7 @@ static inline __attribute__((always_inline)) void map_each(struct weft__lane *la
 
 	while (going && atomic_load_explicit(&lane->run->last, memory_order_relaxed) >= number &&
 	       next(&o->record, c)) {
-		lane->job.offset = base + (uint64_t)(c->begin - begin);
+		weft__lane_at(lane, base + (uint64_t)(c->begin - begin));
 		lane->mark = lane->job.out;
 		if (c->length > most || c->length < least) {
 			going = c->length > most ? too_long(lane) : too_short(lane, c->length);

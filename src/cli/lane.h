@@ -62,6 +62,12 @@ void weft__lane_init(struct weft__lane *lane, struct weft__run *run);
 void weft__lane_begin(struct weft__lane *lane, struct weft__part *part, bool may_emit);
 void weft__lane_end(struct weft__lane *lane);
 
+/* The record there is next.  With --isolate another thread looks. */
+static inline void weft__lane_at(struct weft__lane *lane, uint64_t offset)
+{
+	__atomic_store_n(&lane->job.offset, offset, __ATOMIC_RELAXED);
+}
+
 /* Takes back what has been emitted since the mark and is not written yet. */
 void weft__lane_drop(struct weft__lane *lane);
 

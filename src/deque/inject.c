@@ -14,7 +14,9 @@
  *
  * Invariants
  *
- *   I1  `oldest` and the next of what hangs there are touched under the lock only.
+ *   I1  `oldest` and the next of what hangs there are touched under the lock only.  The
+ *       accesses are atomic for ThreadSanitizer, which does not see that the fiber that
+ *       popped a job has come before the one that pushes it again.
  *   I2  A job is in one place, and whoever takes it out of there owns it.
  *   I3  A thread that has pushed a job sees an injector that is not empty until that
  *       job is popped.  On its way from the stack to the list it is in neither, but
@@ -51,7 +53,7 @@ void weft__inject_push(struct weft__inject *inject, struct weft__job *job)
 
 	do {
 		next = load_relaxed(&inject->newest);
-		job->next = next;
+		store_relaxed(&job->next, next);
 	} while (!cas_seqcst(&inject->newest, next, job)); /* O1 */
 }
 
@@ -62,8 +64,8 @@ static struct weft__job *turn_around(struct weft__inject *inject)
 	struct weft__job *older = NULL;
 
 	while (job) {
-		struct weft__job *next = job->next;
-		job->next = older;
+		struct weft__job *next = load_relaxed(&job->next);
+		store_relaxed(&job->next, older);
 		older = job;
 		job = next;
 	}
@@ -80,7 +82,7 @@ struct weft__job *weft__inject_pop(struct weft__inject *inject)
 	if (!job)
 		job = turn_around(inject);
 	if (job)
-		store_relaxed(&inject->oldest, job->next);
+		store_relaxed(&inject->oldest, load_relaxed(&job->next));
 	weft__spin_unlock(&inject->lock); /* O2, O3 */
 	return job;
 }
