@@ -46,7 +46,7 @@ list() {
 		cat <<-'END'
 			g++                 peers in C++
 			libtbb-dev          oneTBB
-			libboost-fiber-dev  Boost.Fiber
+			libboost-fiber-dev  Boost.Fiber, and Boost.Asio with it
 			golang-go           Go
 			clang               the other compiler
 			libomp-dev          OpenMP of clang (that of gcc comes with gcc)

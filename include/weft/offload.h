@@ -88,7 +88,8 @@ WEFT_API int weft_thread_commit(void);
 
 /* Runs fn on each of n items of `size` bytes; as many at once as the pool has threads.
  * The first error cancels what has not begun, and is returned; *failed (may be NULL)
- * is its index. */
+ * is its index.  A thread takes item after item, and makes room between two of them when
+ * other jobs have waited for 100 us. */
 WEFT_API int weft_thread_pool_map(struct weft_thread_pool *pool, weft_fn *fn, void *items, size_t n,
 				  size_t size, size_t *failed);
 
