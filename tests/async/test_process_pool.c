@@ -328,7 +328,7 @@ RealTest(process_pool, PR04_a_queued_job_of_a_cancelled_caller_never_runs)
 
 	HOLDS(weft_group_open(&g) == 0);
 	weft_spawn(&g, do_ask, &busy);
-	while (weft_process_pool_workers(pool) == 0)
+	while (weft_process_pool_workers(pool) == 0 || weft_process_pool_queued(pool) > 0)
 		weft_sleep(WEFT_MS(1));
 	weft_spawn(&g, do_ask, &queued);
 	while (weft_process_pool_queued(pool) == 0)
