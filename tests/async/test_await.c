@@ -3,10 +3,10 @@
  * test_await.c - what weft_wait_any and weft_wait_all promise
  */
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 
-#include "support/tasks.h"
+#include "support/assert.h"
 #include "support/deeds.h"
+#include "support/tasks.h"
 
 TestSuite(await, .timeout = 60);
 

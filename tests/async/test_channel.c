@@ -5,12 +5,12 @@
  * One worker and virtual time: weft_wait_all_blocked() says when everybody waits.
  */
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <string.h>
 
 #include <weft/weft.h>
 
 #include "deque/alloc.h"
+#include "support/assert.h"
 #include "support/tasks.h"
 
 TestSuite(channel, .timeout = 60);

@@ -3,9 +3,9 @@
  * test_config.c - what weft_configure promises: all or nothing, 0 keeps, live
  */
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 
 #include "async/config.h"
+#include "support/assert.h"
 #include "support/tasks.h"
 
 static void shut_down(void)

@@ -3,12 +3,12 @@
  * test_event.c - what weft/sync.h promises of events, conditions and once
  */
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <pthread.h>
 #include <weft/weft.h>
 
-#include "support/tasks.h"
+#include "support/assert.h"
 #include "support/calm.h"
+#include "support/tasks.h"
 
 TestSuite(event, .timeout = 60);
 TestSuite(cond, .timeout = 60);

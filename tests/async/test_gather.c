@@ -3,10 +3,10 @@
  * test_gather.c - what weft_gather promises
  */
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 
-#include "support/tasks.h"
+#include "support/assert.h"
 #include "support/deeds.h"
+#include "support/tasks.h"
 
 TestSuite(gather, .timeout = 60);
 

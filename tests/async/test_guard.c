@@ -3,9 +3,9 @@
  * test_guard.c - whose a guard is
  */
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 
 #include "async/guard.h"
+#include "support/assert.h"
 
 TestSuite(guard, .timeout = 60);
 

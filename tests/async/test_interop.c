@@ -5,8 +5,8 @@
 #include <pthread.h>
 
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 
+#include "support/assert.h"
 #include "support/tasks.h"
 
 TestSuite(interop, .timeout = 60);

@@ -5,7 +5,6 @@
  * All run on one worker: a call that waits in the kernel hangs the test.
  */
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -15,6 +14,7 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 
+#include "support/assert.h"
 #include "support/descriptors.h"
 
 TestSuite(io, .timeout = 60);

@@ -3,12 +3,12 @@
  * test_lock.c - what weft/sync.h promises of locks
  */
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <pthread.h>
 #include <weft/weft.h>
 
-#include "support/tasks.h"
+#include "support/assert.h"
 #include "support/calm.h"
+#include "support/tasks.h"
 
 TestSuite(lock, .timeout = 60);
 

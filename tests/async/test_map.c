@@ -3,10 +3,10 @@
  * test_map.c - what weft_map and its iterator promise
  */
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 
-#include "support/tasks.h"
+#include "support/assert.h"
 #include "support/deeds.h"
+#include "support/tasks.h"
 
 #include "async/async.h"
 

@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 
 #include "async/thread_pool.h"
+#include "support/assert.h"
 #include "support/tasks.h"
 
 TestSuite(offload, .timeout = 60);

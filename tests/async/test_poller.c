@@ -5,7 +5,6 @@
  * Races are in stress/stress_io.c.
  */
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -15,6 +14,7 @@
 #include <sys/wait.h>
 
 #include "deque/alloc.h"
+#include "support/assert.h"
 #include "support/descriptors.h"
 
 TestSuite(poller, .timeout = 60);

@@ -3,9 +3,9 @@
  * test_proc_frame.c - what async/proc_frame.h promises, one promise a test
  */
 #include "async/proc_frame.h"
+#include "support/assert.h"
 
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <errno.h>
 #include <sys/socket.h>
 #include <unistd.h>

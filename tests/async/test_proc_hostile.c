@@ -5,11 +5,11 @@
  * The test plays the worker.  Chance does the rest, in stress_proc_hostile.c.
  */
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <errno.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 
+#include "support/assert.h"
 #include "support/proc.h"
 
 enum { JOB = 7, LARGE = WEFT__FRAME_LARGE, ANSWER_MAX = 1 << 20 };

@@ -3,9 +3,9 @@
  * test_proc_payload.c - what async/proc_payload.h promises, one promise a test
  */
 #include "async/proc_payload.h"
+#include "support/assert.h"
 
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>

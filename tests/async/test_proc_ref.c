@@ -5,13 +5,13 @@
 #include "async/proc_ref.h"
 
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <sys/mman.h>
 
 #include "async/proc_module.h"
 #include "async/proc_registry.h"
+#include "support/assert.h"
 
 TestSuite(proc_ref, .timeout = 60);
 

@@ -3,9 +3,9 @@
  * test_proc_tail.c - what async/proc_tail.h promises, one promise a test
  */
 #include "async/proc_tail.h"
+#include "support/assert.h"
 
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <fcntl.h>
 #include <unistd.h>
 

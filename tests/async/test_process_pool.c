@@ -735,7 +735,7 @@ Test(process_pool, PR16_as_many_workers_as_cpus_that_may_be_used)
 
 	cr_assert(eq(int, sched_getaffinity(0, sizeof before, &before), 0));
 	CPU_ZERO(&one);
-	for (int i = 0; CPU_COUNT(&one) == 0; i++) {
+	for (size_t i = 0; CPU_COUNT(&one) == 0; i++) {
 		if (CPU_ISSET(i, &before))
 			CPU_SET(i, &one);
 	}

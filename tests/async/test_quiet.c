@@ -3,8 +3,8 @@
  * test_quiet.c - when virtual time passes
  */
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 
+#include "support/assert.h"
 #include "support/deeds.h"
 
 TestSuite(quiet, .timeout = 60);

@@ -3,8 +3,8 @@
  * test_race.c - what weft_race and weft_first_success promise
  */
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 
+#include "support/assert.h"
 #include "support/deeds.h"
 #include "support/tasks.h"
 

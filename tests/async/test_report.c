@@ -3,12 +3,12 @@
  * test_report.c - what is said of tasks: dumps, deadlocks, stalls, held workers
  */
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <sched.h>
 
 #include "async/async.h"
 #include "async/report.h"
 #include "async/wait.h"
+#include "support/assert.h"
 #include "support/child.h"
 #include "support/tasks.h"
 

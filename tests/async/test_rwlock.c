@@ -3,12 +3,12 @@
  * test_rwlock.c - what weft/sync.h promises of readers, writers and mutexes
  */
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <pthread.h>
 #include <weft/weft.h>
 
-#include "support/tasks.h"
+#include "support/assert.h"
 #include "support/calm.h"
+#include "support/tasks.h"
 
 TestSuite(rwlock, .timeout = 60);
 TestSuite(mutex, .timeout = 60);

@@ -3,10 +3,10 @@
  * test_seed.c - what a seed promises: an order that repeats
  */
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/assert.h"
 #include "support/tasks.h"
 
 TestSuite(seed, .timeout = 60);

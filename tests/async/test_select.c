@@ -3,11 +3,11 @@
  * test_select.c - exactly one case happens
  */
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <string.h>
 
 #include <weft/weft.h>
 
+#include "support/assert.h"
 #include "support/tasks.h"
 
 TestSuite(select, .timeout = 60);

@@ -3,12 +3,12 @@
  * test_sem.c - what weft/sync.h promises of semaphores and capacity limiters
  */
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <pthread.h>
 #include <weft/weft.h>
 
-#include "support/tasks.h"
+#include "support/assert.h"
 #include "support/calm.h"
+#include "support/tasks.h"
 
 TestSuite(sem, .timeout = 60);
 TestSuite(limiter, .timeout = 60);

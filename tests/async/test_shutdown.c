@@ -3,9 +3,9 @@
  * test_shutdown.c - what weft_shutdown and weft_request_shutdown promise
  */
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 
 #include "async/clock.h"
+#include "support/assert.h"
 #include "support/child.h"
 #include "support/tasks.h"
 

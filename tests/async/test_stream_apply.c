@@ -3,8 +3,8 @@
  * test_stream_apply.c - what weft_apply with a limit promises
  */
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 
+#include "support/assert.h"
 #include "support/streams.h"
 
 TestSuite(stream_apply, .timeout = 60);

@@ -5,8 +5,8 @@
 #include <signal.h>
 
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 
+#include "support/assert.h"
 #include "support/streams.h"
 
 TestSuite(stream_buffer, .timeout = 60);

@@ -3,8 +3,8 @@
  * test_stream_merge.c - what weft_merge, weft_flat_map and weft_retry_stream promise
  */
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 
+#include "support/assert.h"
 #include "support/streams.h"
 
 TestSuite(stream_merge, .timeout = 60);

@@ -3,8 +3,8 @@
  * test_stream_share.c - what weft_share and weft_partition promise
  */
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 
+#include "support/assert.h"
 #include "support/streams.h"
 
 TestSuite(stream_share, .timeout = 60);

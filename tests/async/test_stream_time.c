@@ -6,10 +6,10 @@
  * rate limiter.
  */
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 
 #include <weft/rate.h>
 
+#include "support/assert.h"
 #include "support/streams.h"
 
 TestSuite(stream_time, .timeout = 60);

@@ -151,7 +151,8 @@ Test(stream_walk, a_directory_that_cannot_be_read_is_marked_and_passed_over)
 		beside = beside || strstr(e.path, "/beside");
 		deepest = e.depth > deepest ? e.depth : deepest;
 		marked += e.rc == -EMFILE;
-		cr_assert(e.depth == 1 || strlen(e.path) == strlen(root) + (NAME + 1) * e.depth);
+		cr_assert(e.depth == 1 ||
+			  strlen(e.path) == strlen(root) + (NAME + 1) * (size_t)e.depth);
 	}
 	cr_assert(eq(int, rc, 0));
 	cr_assert(beside);

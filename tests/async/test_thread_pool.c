@@ -9,9 +9,9 @@
 #include <pthread.h>
 
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 
 #include "async/thread_pool.h"
+#include "support/assert.h"
 #include "support/tasks.h"
 
 TestSuite(thread_pool, .timeout = 60);

@@ -6,9 +6,9 @@
  * nanosecond.  Races are in stress/stress_timer.c.
  */
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 
 #include "async/async.h"
+#include "support/assert.h"
 #include "support/tasks.h"
 
 TestSuite(timer, .timeout = 60);

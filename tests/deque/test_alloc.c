@@ -5,9 +5,9 @@
  * Each test is a process of its own, in which weft has allocated nothing yet.
  */
 #include "deque/alloc.h"
+#include "support/assert.h"
 
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <stdalign.h>
 #include <string.h>
 

@@ -8,10 +8,10 @@
 #include "deque/alloc.h"
 
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <stdlib.h>
 
 #include "deque/sanitizer.h"
+#include "support/assert.h"
 
 void *mallocx(size_t size, int flags);
 void dallocx(void *ptr, int flags);

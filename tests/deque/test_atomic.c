@@ -4,9 +4,9 @@
  * model checker and aarch64_barriers.sh
  */
 #include "deque/atomic.h"
+#include "support/assert.h"
 
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 
 TestSuite(atomic, .timeout = 60);
 

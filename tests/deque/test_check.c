@@ -7,9 +7,9 @@
 #define WEFT_DEBUG 1
 #define WEFT_CHECK 2
 #include "deque/check.h"
+#include "support/assert.h"
 
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>

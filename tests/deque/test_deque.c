@@ -8,12 +8,12 @@
 #include "deque/deque.h"
 
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <signal.h>
 
 #include <weft/error.h>
 
 #include "deque/alloc.h"
+#include "support/assert.h"
 
 static struct weft__deque dq;
 static struct weft__job job[256];

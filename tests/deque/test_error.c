@@ -7,10 +7,11 @@
 #include <string.h>
 
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 
 #include <weft/error.h>
 #include <weft/version.h>
+
+#include "support/assert.h"
 
 TestSuite(error, .timeout = 60);
 

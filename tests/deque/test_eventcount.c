@@ -8,13 +8,13 @@
 #include "deque/eventcount.h"
 
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 
 #include "deque/atomic.h"
 #include "deque/futex.h"
+#include "support/assert.h"
 
 #define ASLEEP (UINT32_C(1) << 31)
 

@@ -7,10 +7,10 @@
 #include "deque/fifo.h"
 
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <signal.h>
 
 #include "deque/alloc.h"
+#include "support/assert.h"
 
 static struct weft__fifo fifo;
 static struct weft__job job[64];

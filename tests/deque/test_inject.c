@@ -7,9 +7,9 @@
 #include "deque/inject.h"
 
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 
 #include "deque/alloc.h"
+#include "support/assert.h"
 
 static struct weft__inject inject;
 static struct weft__job job[64];

@@ -3,9 +3,9 @@
  * test_list.c - what deque/list.h promises, one promise a test
  */
 #include "deque/list.h"
+#include "support/assert.h"
 
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 
 struct thing {
 	int number;

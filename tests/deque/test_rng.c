@@ -3,9 +3,9 @@
  * test_rng.c - what deque/rng.h promises, one promise a test
  */
 #include "deque/rng.h"
+#include "support/assert.h"
 
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 
 TestSuite(rng, .timeout = 60);
 
@@ -42,7 +42,7 @@ Test(rng, every_bit_is_even)
 		uint64_t v = weft__rng_next(&rng);
 
 		for (int bit = 0; bit < 64; bit++)
-			ones[bit] += v >> bit & 1;
+			ones[bit] += (int)(v >> bit & 1);
 	}
 	/* 5,000 +- 50; ten deviations. */
 	for (int bit = 0; bit < 64; bit++)

@@ -5,12 +5,12 @@
 #include "deque/wheel.h"
 
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "deque/rng.h"
+#include "support/assert.h"
 
 static struct weft__wheel wheel;
 static struct weft__wheel_node node[1000];

@@ -3,8 +3,8 @@
  * test_blocking.c - spare workers, and tasks that say that they block (CF-3)
  */
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 
+#include "support/assert.h"
 #include "support/tasks.h"
 
 TestSuite(blocking, .timeout = 60);

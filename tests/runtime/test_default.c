@@ -5,12 +5,12 @@
 #include <weft/weft.h>
 
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "deque/alloc.h"
 #include "runtime/topology.h"
+#include "support/assert.h"
 #include "support/child.h"
 #include "support/tasks.h"
 

@@ -8,7 +8,6 @@
 #include "runtime/fiber.h"
 
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdalign.h>
@@ -16,6 +15,7 @@
 #include <unwind.h>
 
 #include "registers.h"
+#include "support/assert.h"
 
 REGISTERS_AROUND;
 

@@ -8,8 +8,8 @@
 #include <weft/weft.h>
 
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 
+#include "support/assert.h"
 #include "support/child.h"
 #include "support/tasks.h"
 

@@ -5,10 +5,10 @@
 #include <weft/weft.h>
 
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/assert.h"
 #include "support/tasks.h"
 
 TestSuite(loop, .timeout = 120);

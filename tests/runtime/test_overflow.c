@@ -9,7 +9,6 @@
 #include "runtime/overflow.h"
 
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,6 +22,7 @@
 
 #include "runtime/fiber.h"
 #include "runtime/stackmap.h"
+#include "support/assert.h"
 
 #define SURVIVED 42
 #define HANDLED	 7

@@ -5,13 +5,13 @@
 #include <weft/weft.h>
 
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "deque/alloc.h"
 #include "deque/rng.h"
+#include "support/assert.h"
 #include "support/tasks.h"
 
 TestSuite(reduce, .timeout = 120);

@@ -8,10 +8,10 @@
 #include "runtime/region.h"
 
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 
 #include "runtime/runtime.h"
 #include "runtime/worker.h"
+#include "support/assert.h"
 
 static struct weft_runtime rt;
 static struct weft__worker worker;

@@ -9,7 +9,6 @@
 #include <weft/weft.h>
 
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <dirent.h>
 #include <dlfcn.h>
 #include <signal.h>
@@ -18,6 +17,7 @@
 #include <unistd.h>
 
 #include "deque/alloc.h"
+#include "support/assert.h"
 #include "support/tasks.h"
 
 TestSuite(runtime, .timeout = 60);

@@ -5,11 +5,11 @@
 #include <weft/weft.h>
 
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "deque/alloc.h"
+#include "support/assert.h"
 #include "support/tasks.h"
 
 TestSuite(scan, .timeout = 120);

@@ -9,13 +9,13 @@
 #include <weft/sort.h>
 
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "deque/alloc.h"
 #include "deque/rng.h"
 #include "runtime/sort.h"
+#include "support/assert.h"
 #include "support/tasks.h"
 
 TestSuite(sort, .timeout = 100);

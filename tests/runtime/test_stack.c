@@ -8,7 +8,6 @@
 #include "runtime/stack.h"
 
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +18,7 @@
 
 #include "runtime/fiber.h"
 #include "runtime/stackmap.h"
+#include "support/assert.h"
 
 #define KIB ((size_t)1 << 10)
 #define MIB ((size_t)1 << 20)

@@ -5,11 +5,11 @@
 #include <weft/weft.h>
 
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/assert.h"
 #include "support/child.h"
 #include "support/tasks.h"
 

@@ -5,12 +5,12 @@
  * Each test builds a small tree of /proc and /sys below a directory of its own.
  */
 #include "runtime/topology.h"
+#include "support/assert.h"
 
 #include <weft/error.h>
 #include <weft/info.h>
 
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <ftw.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -102,7 +102,7 @@ Test(topology, workers_end_at_the_largest_runtime)
 Test(topology, the_mask_of_the_calling_thread_counts)
 {
 	cpu_set_t all, one;
-	int cpu = 0;
+	size_t cpu = 0;
 
 	cr_assert(eq(int, sched_getaffinity(0, sizeof(all), &all), 0));
 	while (!CPU_ISSET(cpu, &all))

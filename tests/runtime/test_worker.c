@@ -8,9 +8,9 @@
 #include <weft/weft.h>
 
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 
 #include "runtime/registers.h"
+#include "support/assert.h"
 #include "support/tasks.h"
 
 TestSuite(worker, .timeout = 60);

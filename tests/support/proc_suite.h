@@ -6,8 +6,8 @@
 #ifndef WEFT_TESTS_PROC_SUITE_H
 #define WEFT_TESTS_PROC_SUITE_H
 
+#include "support/assert.h"
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <errno.h>
 #include <signal.h>
 

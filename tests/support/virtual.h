@@ -21,8 +21,8 @@
 #ifndef WEFT_TESTS_VIRTUAL_H
 #define WEFT_TESTS_VIRTUAL_H
 
+#include "support/assert.h"
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 
 #include "support/tasks.h"
 
