@@ -2,8 +2,32 @@
 /* block.c - reference counts, and a short list of blocks to use again */
 #include "block.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+
+static size_t bytes_of(size_t capacity)
+{
+	return sizeof(struct weft__block) + capacity + 1;
+}
+
+/* What is larger than usual comes from the kernel, which can make it larger still
+ * without a copy: the first touch of a page costs more than to copy it. */
+static struct weft__block *allocate(size_t capacity)
+{
+	if (capacity <= WEFT__BLOCK_SIZE)
+		return malloc(bytes_of(capacity));
+	void *memory = mmap(NULL, bytes_of(capacity), PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
+static void release(struct weft__block *block)
+{
+	if (block->capacity <= WEFT__BLOCK_SIZE)
+		free(block);
+	else
+		munmap(block, bytes_of(block->capacity));
+}
 
 void weft__block_pool_init(struct weft__block_pool *pool, unsigned most)
 {
@@ -16,7 +40,7 @@ void weft__block_pool_fini(struct weft__block_pool *pool)
 	while (pool->free) {
 		struct weft__block *block = pool->free;
 		pool->free = block->next;
-		free(block);
+		release(block);
 	}
 	pthread_mutex_destroy(&pool->lock);
 }
@@ -56,7 +80,7 @@ struct weft__block *weft__block_get(struct weft__block_pool *pool, size_t capaci
 		block = take(pool);
 	}
 	if (!block) {
-		block = malloc(sizeof *block + capacity + 1);
+		block = allocate(capacity);
 		if (!block)
 			return NULL;
 		block->capacity = capacity;
@@ -64,6 +88,22 @@ struct weft__block *weft__block_get(struct weft__block_pool *pool, size_t capaci
 	}
 	atomic_init(&block->references, 1);
 	return block;
+}
+
+bool weft__block_grow(struct weft__block **block, size_t capacity)
+{
+	struct weft__block *old = *block;
+
+	if (!old || old->capacity <= WEFT__BLOCK_SIZE ||
+	    atomic_load_explicit(&old->references, memory_order_acquire) != 1)
+		return false;
+	struct weft__block *grown =
+		mremap(old, bytes_of(old->capacity), bytes_of(capacity), MREMAP_MAYMOVE);
+	if (grown == MAP_FAILED)
+		return false;
+	grown->capacity = capacity;
+	*block = grown;
+	return true;
 }
 
 void weft__block_ref(struct weft__block *block)
@@ -78,5 +118,5 @@ void weft__block_put(struct weft__block *block)
 	if (!block || atomic_fetch_sub_explicit(&block->references, 1, memory_order_acq_rel) != 1)
 		return;
 	if (block->capacity != WEFT__BLOCK_SIZE || !keep(block->pool, block))
-		free(block);
+		release(block);
 }

@@ -15,6 +15,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /* What one read asks for, and the longest part: large enough to make a system
@@ -43,6 +44,10 @@ void weft__block_pool_fini(struct weft__block_pool *pool);
 
 /* A block of at least `capacity` bytes, with one reference. */
 struct weft__block *weft__block_get(struct weft__block_pool *pool, size_t capacity);
+
+/* Whether a block larger than usual, of which the caller has the only reference, could be
+ * made to hold `capacity` bytes; it may lie elsewhere then. */
+bool weft__block_grow(struct weft__block **block, size_t capacity);
 
 void weft__block_ref(struct weft__block *block);
 void weft__block_put(struct weft__block *block); /* NULL is fine */

@@ -179,8 +179,10 @@ static void end_source(struct weft__input *in)
 static int move(struct weft__input *in, size_t need)
 {
 	size_t left = in->block ? in->filled - in->at : 0;
-	struct weft__block *block =
-		weft__block_get(&in->pool, need > WEFT__BLOCK_SIZE ? need + need / 2 : need);
+	size_t capacity = need > WEFT__BLOCK_SIZE ? need + need / 2 : need;
+	if (in->at == 0 && weft__block_grow(&in->block, capacity))
+		return 0;
+	struct weft__block *block = weft__block_get(&in->pool, capacity);
 
 	if (!block)
 		return WEFT_ENOMEM;
