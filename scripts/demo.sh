@@ -42,7 +42,7 @@ find /usr/share/doc /usr/share/common-licenses /usr/share/perl /usr/share/perl5 
 	-o -name '*.cmake' -o -name 'changelog*' -o -name 'README*' -o -name 'NEWS*' \
 	-o -path '*/common-licenses/*' -o -path '*/i18n/*' \) -print0 2>/dev/null |
 	LC_ALL=C sort -z | xargs -0 gzip -cdfq >"$tmp/once" || true
-cat "$tmp/packages" >>"$tmp/once"
+test -s "$tmp/once" || cp "$tmp/packages" "$tmp/once"
 : >"$tmp/text"
 while [ "$(wc -c <"$tmp/text")" -lt 300000000 ]; do
 	cat "$tmp/once" >>"$tmp/text"

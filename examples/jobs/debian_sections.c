@@ -77,7 +77,7 @@ int finish(struct weft_job *job, struct sections *total)
 	const struct table *t = &total->table;
 	uint64_t packages = 0, kib = 0;
 
-	table_sort(&total->table, by_size);
+	table_sort(&total->table, SIZE_MAX, by_size);
 	weft_emitf(job, "packages   installed  section\n");
 	for (size_t i = 0; i < t->used; i++) {
 		const struct entry *e = &t->entries[i];

@@ -122,7 +122,7 @@ int finish(struct weft_job *job, struct histogram *total)
 {
 	const struct table *t = &total->table;
 
-	table_sort(&total->table, table_by_count);
+	table_sort(&total->table, top ? top : SIZE_MAX, table_by_count);
 	for (size_t i = 0; i < t->used && (top == 0 || i < top); i++)
 		weft_emitf(job, "%8llu  %.*s\n", (unsigned long long)t->entries[i].count,
 			   (int)t->entries[i].length, t->text + t->entries[i].text);

@@ -162,12 +162,31 @@ static inline bool table_merge(struct table *t, const struct table *from)
 	return true;
 }
 
-/* Sorts the entries, for reading only: they cannot be found any more.  `order`
- * gets the table and two of its entries. */
-static inline void table_sort(struct table *t, int (*order)(const void *, const void *, void *))
+/* Puts the first `most` entries of an order in front, for reading only: none can be
+ * found any more.  `order` gets the table and two of its entries. */
+static inline void table_sort(struct table *t, size_t most,
+			      int (*order)(const void *, const void *, void *))
 {
-	if (t->used)
-		qsort_r(t->entries, t->used, sizeof *t->entries, order, t);
+	const size_t few = 64;
+	struct entry *e = t->entries;
+
+	if (most > few || most >= t->used) {
+		if (t->used)
+			qsort_r(e, t->used, sizeof *e, order, t);
+		return;
+	}
+	/* The first of those before n are in order in front, and seldom is n one of them. */
+	for (size_t n = 0; n < t->used && most > 0; n++) {
+		struct entry here = e[n];
+		size_t i = n < most ? n : most;
+		if (i == most && order(&here, &e[most - 1], t) >= 0)
+			continue;
+		if (i == most)
+			e[n] = e[--i];
+		for (; i > 0 && order(&here, &e[i - 1], t) < 0; i--)
+			e[i] = e[i - 1];
+		e[i] = here;
+	}
 }
 
 /* The order of the dictionary. */

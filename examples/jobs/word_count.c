@@ -93,7 +93,7 @@ int finish(struct weft_job *job, struct counts *total)
 {
 	const struct table *t = &total->table;
 
-	table_sort(&total->table, table_by_count);
+	table_sort(&total->table, top, table_by_count);
 	weft_emitf(job, "%llu lines, %llu words, %llu bytes\n", (unsigned long long)total->lines,
 		   (unsigned long long)total->words, (unsigned long long)total->bytes);
 	for (size_t i = 0; i < t->used && i < top; i++)

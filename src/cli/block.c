@@ -18,7 +18,10 @@ static struct weft__block *allocate(size_t capacity)
 		return malloc(bytes_of(capacity));
 	void *memory = mmap(NULL, bytes_of(capacity), PROT_READ | PROT_WRITE,
 			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	return memory == MAP_FAILED ? NULL : memory;
+	if (memory == MAP_FAILED)
+		return NULL;
+	(void)madvise(memory, bytes_of(capacity), MADV_HUGEPAGE);
+	return memory;
 }
 
 static void release(struct weft__block *block)

@@ -27,8 +27,10 @@
 /* Output that may wait for the head before claiming stops. */
 #define HELD_MOST ((size_t)64 << 20)
 
-/* Parts delivered at once. */
-#define BATCH 64
+/* Parts delivered at once: one write for many, and most of the ring stays free for those
+ * that map meanwhile. */
+#define BATCH	       64
+#define BATCHES_A_RING 8
 
 /* A buffer larger than this is given back rather than kept. */
 #define SPARE_LARGEST ((size_t)4 << 20)
@@ -118,9 +120,12 @@ struct weft__part *weft__order_append(struct weft__order *order, const struct we
 /* With the lock held: the finished parts behind head, oldest first. */
 static unsigned collect(struct weft__order *order, struct weft__part **parts)
 {
+	uint64_t share = order->capacity / BATCHES_A_RING, most = share < BATCH ? share : BATCH;
 	unsigned n = 0;
 
-	while (n < BATCH && order->head + n < order->tail && slot(order, order->head + n + 1)->done)
+	if (most == 0)
+		most = 1;
+	while (n < most && order->head + n < order->tail && slot(order, order->head + n + 1)->done)
 		parts[n] = slot(order, order->head + n + 1), n++;
 	return n;
 }

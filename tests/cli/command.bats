@@ -285,6 +285,14 @@ progress_shows() {
 	grep -q '^allocator  *jemalloc [0-9]' <<<"$output"
 }
 
+@test "tables of a job lie in large pages" {
+	if [ -n "$WEFT_SANITIZE" ]; then
+		skip "sanitizers bring their own allocator"
+	fi
+	MALLOC_CONF=stats_print:true run --separate-stderr "$WEFT" info
+	grep -q 'opt.thp: "always"' <<<"$stderr"
+}
+
 @test "weft info --json" {
 	run --separate-stderr "$WEFT" info --json
 	exited 0 ""
