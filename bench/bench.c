@@ -323,7 +323,7 @@ static void run_side(const struct bench_row *row, struct bench_side *side, unsig
 		side->peer(side->arg, side->threads);
 	else
 		side->plain(side->arg);
-	side->wall[round] = bench_now() - wall;
+	side->wall[round] = bench_now() - wall - (row->paused ? *row->paused : 0);
 	side->cpu[round] = bench_cpu() - cpu;
 	bench_check(rc >= 0, row->what);
 }

@@ -91,6 +91,7 @@ struct bench_row {
 	double items;	  /* a run does so many: times are shown for one.  0: for the run */
 	bench_fn *before; /* called before each run, untimed, or NULL */
 	void *before_arg;
+	const double *paused; /* seconds of a run that do not count, or NULL */
 	struct bench_side sides[BENCH_SIDES_MAX];
 	struct bench_bar bars[BENCH_BARS_MAX];
 	unsigned side_count, bar_count;

@@ -9,7 +9,7 @@
  *   cold        a call after a millisecond in which the thread has gone to sleep
  *
  * Beside it the pool of libuv and that of Boost.Asio, whose caller is a loop on the main
- * thread, and what a thread for each call costs.
+ * thread, goroutines, which is what Go has for it, and what a thread for each call costs.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -24,8 +24,6 @@
 #include <uv.h>
 #endif
 
-enum { ROUNDS = 7 };
-
 /* --- weft -------------------------------------------------------------- */
 
 static int call(void *arg)
@@ -34,13 +32,24 @@ static int call(void *arg)
 	return 0;
 }
 
+static void pause_task(struct offload_job *job)
+{
+	if (!job->pauses)
+		return;
+	double began = offload_now();
+	weft_sleep(WEFT_MS(1));
+	job->paused += offload_now() - began;
+}
+
 static int chain(void *arg)
 {
 	struct offload_job *job = arg;
 	int rc = 0;
 
-	for (long i = job->calls / job->at_once; i > 0 && rc == 0; i--)
+	for (long i = job->calls / job->at_once; i > 0 && rc == 0; i--) {
+		pause_task(job);
 		rc = weft_to_thread(call, job);
+	}
 	return rc;
 }
 
@@ -77,28 +86,6 @@ static int weft_map_side(void *arg)
 	return rc;
 }
 
-static int nothing(void *arg)
-{
-	(void)arg;
-	return 0;
-}
-
-/* Nanoseconds that the calls took, without what lies between them. */
-static int cold(void *arg)
-{
-	double *ns = arg;
-	long n = (long)*ns;
-
-	*ns = 0;
-	for (long i = 0; i < n; i++) {
-		weft_sleep(WEFT_MS(1));
-		double began = bench_now();
-		weft_to_thread(nothing, NULL);
-		*ns += (bench_now() - began) * 1e9 / (double)n;
-	}
-	return 0;
-}
-
 /* --- a thread for each -------------------------------------------------- */
 
 static void *thread(void *arg)
@@ -113,6 +100,7 @@ static void thread_side(void *arg)
 	pthread_t t;
 
 	for (long i = 0; i < job->calls; i++) {
+		offload_pause(job);
 		pthread_create(&t, NULL, thread, job);
 		pthread_join(t, NULL);
 	}
@@ -137,8 +125,10 @@ static void uv_called(uv_work_t *work, int status)
 	struct uv_chain *c = (struct uv_chain *)work;
 
 	bench_check(status == 0, "libuv: a call failed");
-	if (--c->left > 0)
-		uv_queue_work(work->loop, work, uv_call, uv_called);
+	if (--c->left == 0)
+		return;
+	offload_pause(c->job);
+	uv_queue_work(work->loop, work, uv_call, uv_called);
 }
 
 static void uv_side(void *arg)
@@ -151,6 +141,7 @@ static void uv_side(void *arg)
 	for (long i = 0; i < job->at_once; i++) {
 		chains[i].job = job;
 		chains[i].left = job->calls / job->at_once;
+		offload_pause(job);
 		uv_queue_work(&loop, &chains[i].work, uv_call, uv_called);
 	}
 	uv_run(&loop, UV_RUN_DEFAULT);
@@ -163,53 +154,53 @@ static void uv_side(void *arg)
 
 static void forget(void *arg)
 {
-	((struct offload_job *)arg)->ran = 0;
+	struct offload_job *job = arg;
+
+	job->ran = 0;
+	job->paused = 0;
 }
 
 static void measure(const char *what, bench_task_fn *fn, struct offload_job job, double most_ns,
 		    bool threads)
 {
-	struct bench_row row = {
-		.what = what, .items = (double)job.calls, .before = forget, .before_arg = &job
-	};
+	struct bench_row row = { .what = what,
+				 .items = (double)job.calls,
+				 .before = forget,
+				 .before_arg = &job,
+				 .paused = &job.paused };
 
 	bench_weft(&row, "weft", 0, fn, &job);
 #ifdef BENCH_LIBUV
 	bench_plain(&row, "libuv", uv_side, &job);
 #endif
 	bench_peer(&row, "Asio", "offload_boost", "offload", 0, &job);
+	bench_peer(&row, "Go", "offload_go", "offload", 0, &job);
 	if (threads)
 		bench_plain(&row, "threads", thread_side, &job);
 	bench_bar(&row, "P17", "weft", NULL, BENCH_AT_MOST, most_ns);
 	bench_bar(&row, "P17", "weft", "libuv", BENCH_AT_MOST, 1);
 	bench_bar(&row, "P17", "weft", "Asio", BENCH_AT_MOST, 1);
+	bench_bar(&row, "P17", "weft", "Go", BENCH_AT_MOST, 1);
 	bench_run(&row);
 	bench_check(job.ran == job.calls, "calls were lost");
-}
-
-static void measure_cold(void)
-{
-	double late[ROUNDS];
-	size_t rounds = bench_quick() ? 1 : ROUNDS;
-
-	for (size_t i = 0; i < rounds; i++) {
-		late[i] = bench_quick() ? 5 : 100;
-		bench_check(weft_run_sync(cold, &late[i]) == 0, "a call failed");
-	}
-	bench_value("P17", "cold", bench_median(late, rounds), "ns", BENCH_AT_MOST, 24000);
 }
 
 int main(int argc, char **argv)
 {
 	setenv("UV_THREADPOOL_SIZE", "1000", 1); /* for the naps; more wait for nothing */
 	bench_begin(argc, argv);
-	long scale = bench_quick() ? 100 : 1;
-	measure("hot", weft_side, (struct offload_job){ 20000 / scale, 1, 0, 0 }, 1000, true);
-	measure("throughput", weft_side, (struct offload_job){ 128000 / scale, 64, 0, 0 }, 120,
+	long scale = bench_quick() ? 100 : 1, all = 100000 / scale;
+	measure("hot", weft_side, (struct offload_job){ .calls = 20000 / scale, .at_once = 1 },
+		1000, true);
+	measure("throughput", weft_side,
+		(struct offload_job){ .calls = 128000 / scale, .at_once = 64 }, 120, false);
+	measure("burst", weft_map_side, (struct offload_job){ .calls = all, .at_once = all }, 120,
 		false);
-	measure("burst", weft_map_side,
-		(struct offload_job){ 100000 / scale, 100000 / scale, 0, 0 }, 120, false);
-	measure("naps", weft_side, (struct offload_job){ 1000, 1000, 1, 0 }, 60000, false);
-	measure_cold();
+	measure("naps", weft_side,
+		(struct offload_job){ .calls = OFFLOAD_MANY, .at_once = OFFLOAD_MANY, .naps = 1 },
+		60000, false);
+	measure("cold", weft_side,
+		(struct offload_job){ .calls = 500 / scale, .at_once = 1, .pauses = 1 }, 24000,
+		true);
 	return bench_end();
 }

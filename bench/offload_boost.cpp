@@ -17,6 +17,7 @@ struct chain {
 
 	void next()
 	{
+		offload_pause(job);
 		boost::asio::post(*pool, [this] {
 			offload_call(job);
 			boost::asio::post(*loop, [this] {
@@ -31,7 +32,7 @@ struct chain {
 
 BENCH_PEER void peer_offload(void *arg, unsigned)
 {
-	static boost::asio::thread_pool few(8), many(1000);
+	static boost::asio::thread_pool few(OFFLOAD_FEW), many(OFFLOAD_MANY);
 	offload_job *job = static_cast<offload_job *>(arg);
 	boost::asio::io_context loop;
 	auto work = boost::asio::make_work_guard(loop);
