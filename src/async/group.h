@@ -66,4 +66,13 @@ void weft__group_close_aside(struct weft__group *g);
 /* The last act of a child. */
 void weft__group_child_done(struct weft__task *t, int rc);
 
+/* With the lock of the group held: a failure, true when it is the first; a finished child
+ * that stays until forgotten, or to the end of the group. */
+bool weft__group_fail(struct weft__group *g, int rc, const char *name);
+void weft__group_retain(struct weft__group *g, struct weft__task *t);
+
+void weft__group_cancel_siblings(struct weft__group *g, int rc, const char *name);
+void weft__group_dismiss(struct weft__node *daemon);
+void weft__group_give_back_credit(struct weft__group *g);
+
 #endif

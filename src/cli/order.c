@@ -130,10 +130,11 @@ static unsigned collect(struct weft__order *order, struct weft__part **parts)
 	return n;
 }
 
-/* What a finished part keeps until it is delivered. */
+/* What a finished part keeps until it is delivered: in large pages all of a buffer is there,
+ * used or not. */
 static size_t bytes_of(const struct weft__part *part)
 {
-	return part->out.used + part->notes.used;
+	return part->out.capacity + part->notes.capacity;
 }
 
 /* With the lock held: the part is delivered, and its slot free. */

@@ -54,7 +54,7 @@ struct weft__order {
 	struct weft__part *ring;
 	uint64_t capacity;   /* of the ring */
 	uint64_t head, tail; /* numbers: delivered up to head, claimed up to tail */
-	size_t held;	     /* bytes of output and notes in finished parts */
+	size_t held;	     /* bytes of the buffers of finished parts */
 	bool delivering, writing, over;
 	bool unordered; /* output need not wait for the head */
 

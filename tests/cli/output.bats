@@ -98,7 +98,7 @@ many() {
 	printf '%s\n' 3000000 1 2000000 1 >in
 	"$WEFT" map --json -j 4 many.c in 2>summary | many_sum >out
 	grep -q '"bytes_out": 500000200,' summary
-	memory 150000000
+	memory 250000000
 }
 
 # Reads all there is to read.
@@ -108,9 +108,9 @@ many_sum() {
 
 @test "memory is bounded, however large the input" {
 	job_copy
-	"$WEFT" map --json -j 4 copy.c <(yes 0123456789 | head -c 297000000) 2>summary | cksum >out
-	grep -q '"bytes_in": 297000000,' summary
-	memory 150000000
+	"$WEFT" map --json -j 4 copy.c <(yes 0123456789 | head -c 594000000) 2>summary | cksum >out
+	grep -q '"bytes_in": 594000000,' summary
+	memory 250000000
 }
 
 @test "memory is bounded, however slow the reader of the output" {
