@@ -13,7 +13,7 @@
 
 #ifdef __cplusplus
 #define WEFT_BEGIN_DECLS extern "C" {
-#define WEFT_END_DECLS   }
+#define WEFT_END_DECLS	 }
 #else
 #define WEFT_BEGIN_DECLS
 #define WEFT_END_DECLS
@@ -23,9 +23,9 @@
 
 /* What two threads should not share: x86-64 fetches lines in pairs, and some
  * aarch64 machines have lines of 128 bytes. */
-#define WEFT_CACHELINE 128
+#define WEFT_CACHELINE	 128
 
-#define WEFT_LIKELY(x)   __builtin_expect(!!(x), 1)
+#define WEFT_LIKELY(x)	 __builtin_expect(!!(x), 1)
 #define WEFT_UNLIKELY(x) __builtin_expect(!!(x), 0)
 
 WEFT_BEGIN_DECLS

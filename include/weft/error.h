@@ -20,17 +20,17 @@
 WEFT_BEGIN_DECLS
 
 enum weft_error {
-	WEFT_EPERM = -EPERM,         /* not yours: another task or thread owns it */
-	WEFT_EINTR = -EINTR,         /* interrupted by a signal */
-	WEFT_EIO = -EIO,             /* input or output failed */
-	WEFT_EAGAIN = -EAGAIN,       /* not now: try again */
-	WEFT_ENOMEM = -ENOMEM,       /* out of memory, address space or threads */
-	WEFT_EINVAL = -EINVAL,       /* an argument makes no sense */
+	WEFT_EPERM = -EPERM,	     /* not yours: another task or thread owns it */
+	WEFT_EINTR = -EINTR,	     /* interrupted by a signal */
+	WEFT_EIO = -EIO,	     /* input or output failed */
+	WEFT_EAGAIN = -EAGAIN,	     /* not now: try again */
+	WEFT_ENOMEM = -ENOMEM,	     /* out of memory, address space or threads */
+	WEFT_EINVAL = -EINVAL,	     /* an argument makes no sense */
 	WEFT_EDEADLK = -EDEADLK,     /* the call would wait for itself */
 	WEFT_ETIMEDOUT = -ETIMEDOUT, /* your own deadline passed */
 	WEFT_ECANCELED = -ECANCELED, /* cancelled: it did not happen */
 	WEFT_ESHUTDOWN = -ESHUTDOWN, /* the runtime is shut down, or this is a forked child */
-	WEFT_EBUSY = -EBUSY,         /* somebody else is using it */
+	WEFT_EBUSY = -EBUSY,	     /* somebody else is using it */
 
 	/* weft's own */
 	WEFT_ECLOSED = -5000,  /* closed: nothing more goes in or comes out */

@@ -101,8 +101,8 @@ typedef int weft_range_fn(struct weft_range *r, void *arg);
 typedef int weft_item_fn(void *item, void *arg);
 
 struct weft_for_opts {
-	size_t size;    /* sizeof(struct weft_for_opts) */
-	size_t grain;   /* pieces of at least this many items; never needed.  0: measure */
+	size_t size;	/* sizeof(struct weft_for_opts) */
+	size_t grain;	/* pieces of at least this many items; never needed.  0: measure */
 	size_t *failed; /* where to leave the index of the item that failed, or NULL.
 			 * Written only when an error is returned. */
 };
@@ -127,10 +127,10 @@ WEFT_API int weft_all_opt(const struct weft_call *calls, size_t n,
  * bits on any number of workers, floating point included.
  */
 struct weft_reducer {
-	size_t size;                                     /* bytes of an accumulator, 1 .. 1 MiB */
-	void (*init)(void *acc, void *arg);              /* acc = nothing yet */
+	size_t size;			    /* bytes of an accumulator, 1 .. 1 MiB */
+	void (*init)(void *acc, void *arg); /* acc = nothing yet */
 	int (*fold)(void *acc, struct weft_range *r, void *arg); /* acc = acc + items of r */
-	void (*join)(void *acc, const void *right, void *arg);   /* acc = acc + right */
+	void (*join)(void *acc, const void *right, void *arg);	 /* acc = acc + right */
 };
 
 /* *result = the reduction of begin .. end - 1; that of an empty range is what
@@ -165,16 +165,16 @@ WEFT_END_DECLS
 
 #ifndef __cplusplus
 /* The short forms: weft_for(0, n, body, arg), weft_for(0, n, body, arg, .failed = &i) */
-#define WEFT_FOR_OPTS(...)                                                                         \
+#define WEFT_FOR_OPTS(...) \
 	(&(const struct weft_for_opts){ .size = sizeof(struct weft_for_opts), __VA_ARGS__ })
-#define weft_for(begin, end, body, arg, ...)                                                       \
+#define weft_for(begin, end, body, arg, ...) \
 	weft_for_opt(begin, end, body, arg, WEFT_FOR_OPTS(__VA_ARGS__))
-#define weft_for_each(base, n, size, fn, arg, ...)                                                 \
+#define weft_for_each(base, n, size, fn, arg, ...) \
 	weft_for_each_opt(base, n, size, fn, arg, WEFT_FOR_OPTS(__VA_ARGS__))
 #define weft_all(calls, n, ...) weft_all_opt(calls, n, WEFT_FOR_OPTS(__VA_ARGS__))
-#define weft_reduce(begin, end, reducer, result, arg, ...)                                         \
+#define weft_reduce(begin, end, reducer, result, arg, ...) \
 	weft_reduce_opt(begin, end, reducer, result, arg, WEFT_FOR_OPTS(__VA_ARGS__))
-#define weft_scan(begin, end, reducer, emit, total, arg, ...)                                      \
+#define weft_scan(begin, end, reducer, emit, total, arg, ...) \
 	weft_scan_opt(begin, end, reducer, emit, total, arg, WEFT_FOR_OPTS(__VA_ARGS__))
 #else
 /* C++ has no compound literals: the short forms take the options by address. */

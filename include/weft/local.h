@@ -27,7 +27,7 @@
 WEFT_BEGIN_DECLS
 
 struct weft_key {
-	const char *name;          /* for reports */
+	const char *name;	   /* for reports */
 	void (*drop)(void *value); /* nobody has the binding any more; or NULL */
 };
 

@@ -35,9 +35,9 @@ WEFT_BEGIN_DECLS
 struct weft_thread_pool;
 
 struct weft_thread_pool_opts {
-	size_t size;      /* sizeof(struct weft_thread_pool_opts) */
+	size_t size;	  /* sizeof(struct weft_thread_pool_opts) */
 	unsigned threads; /* at most; 0: default_thread_workers of weft_configure */
-	int64_t idle;     /* a thread without work for so long ends; 0: 10 s */
+	int64_t idle;	  /* a thread without work for so long ends; 0: 10 s */
 	const char *name; /* of its threads, up to 9 bytes count; NULL: "weft/io" */
 };
 
@@ -57,17 +57,17 @@ WEFT_API size_t weft_thread_pool_queued(struct weft_thread_pool *pool);
 WEFT_API size_t weft_thread_pool_running(struct weft_thread_pool *pool);
 
 struct weft_to_thread_opts {
-	size_t size;                   /* sizeof(struct weft_to_thread_opts) */
+	size_t size;		       /* sizeof(struct weft_to_thread_opts) */
 	struct weft_thread_pool *pool; /* NULL: that of the runtime */
-	const char *name;              /* for reports; borrowed */
-	bool abandon;                  /* a cancel does not wait for the call */
-	size_t copy;                   /* fn gets a copy of so many bytes at arg */
+	const char *name;	       /* for reports; borrowed */
+	bool abandon;		       /* a cancel does not wait for the call */
+	size_t copy;		       /* fn gets a copy of so many bytes at arg */
 	void (*drop)(void *arg);       /* gets the argument when an abandoned call has ended, or
-	                                * when a call with .abandon never began */
-	int interrupt;                 /* on a cancel, send this signal to the thread, again and
-	                                * again until fn returns: blocking system calls return
-	                                * EINTR.  The application has a handler for it, without
-	                                * SA_RESTART */
+					* when a call with .abandon never began */
+	int interrupt;		       /* on a cancel, send this signal to the thread, again and
+					* again until fn returns: blocking system calls return
+					* EINTR.  The application has a handler for it, without
+					* SA_RESTART */
 };
 
 /* Runs fn(arg) on a thread of the pool; returns what it returned.
@@ -105,17 +105,16 @@ WEFT_API void weft_blocking_end(void);
 WEFT_END_DECLS
 
 #ifndef __cplusplus
-#define weft_thread_pool_create(pool, ...)                                                         \
-	weft_thread_pool_create_opt(pool,                                                          \
-				    &(const struct weft_thread_pool_opts){                         \
-					    .size = sizeof(struct weft_thread_pool_opts), __VA_ARGS__ })
-#define weft_to_thread(fn, arg, ...)                                                               \
-	weft_to_thread_opt(fn, arg,                                                                \
-			   &(const struct weft_to_thread_opts){                                    \
+#define weft_thread_pool_create(pool, ...)                   \
+	weft_thread_pool_create_opt(                         \
+		pool, &(const struct weft_thread_pool_opts){ \
+			      .size = sizeof(struct weft_thread_pool_opts), __VA_ARGS__ })
+#define weft_to_thread(fn, arg, ...)                            \
+	weft_to_thread_opt(fn, arg,                             \
+			   &(const struct weft_to_thread_opts){ \
 				   .size = sizeof(struct weft_to_thread_opts), __VA_ARGS__ })
-#define weft_thread_pool_run(p, fn, arg, ...)                                                      \
-	weft_to_thread(fn, arg, .pool = (p), __VA_ARGS__)
-#define weft_run_async(fn, arg, ...) weft_to_thread(fn, arg, __VA_ARGS__)
+#define weft_thread_pool_run(p, fn, arg, ...) weft_to_thread(fn, arg, .pool = (p), __VA_ARGS__)
+#define weft_run_async(fn, arg, ...)	      weft_to_thread(fn, arg, __VA_ARGS__)
 #endif
 
 #endif

@@ -40,44 +40,49 @@ enum weft_clock {
 	WEFT_CLOCK_DEFAULT, /* the real one */
 	WEFT_CLOCK_REAL,    /* CLOCK_MONOTONIC */
 	WEFT_CLOCK_VIRTUAL, /* stands still while anything runs; when all wait and nothing
-	                     * outside is pending it jumps to the next deadline */
+			     * outside is pending it jumps to the next deadline.  A wait for a
+			     * descriptor, a signal, a thread or a process is such a thing: no
+			     * deadline passes during it */
 };
 
 enum weft_on_deadlock {
 	WEFT_DEADLOCK_DEFAULT, /* FAIL with a virtual clock, IGNORE with the real one, since
-	                        * another thread may be about to help */
+				* another thread may be about to help */
 	WEFT_DEADLOCK_IGNORE,
 	WEFT_DEADLOCK_REPORT, /* say who waits for what, on the standard error */
 	WEFT_DEADLOCK_FAIL,   /* and cancel everything; run_sync returns WEFT_EDEADLK */
 };
 
 struct weft_config {
-	size_t size;       /* sizeof(struct weft_config) */
-	unsigned workers;  /* worker threads, 1 .. 4096 */
-	size_t stack_size; /* bytes of address space per fiber, 16 KiB .. 1 GiB */
+	size_t size;		/* sizeof(struct weft_config) */
+	unsigned workers;	/* worker threads, 1 .. 4096 */
+	size_t stack_size;	/* bytes of address space per fiber, 16 KiB .. 1 GiB */
 	unsigned spare_workers; /* more threads, which run only in the place of workers that
-	                         * are held: by a task that blocks in the kernel, or computes,
-	                         * for block_warn while others wait, or that has called
-	                         * weft_blocking_begin.  They count in weft_worker_count().
-	                         * 0: none */
+				 * are held: by a task that blocks in the kernel, or computes,
+				 * for block_warn while others wait, or that has called
+				 * weft_blocking_begin.  They count in weft_worker_count().
+				 * 0: none */
 
 	enum weft_clock clock;
 	enum weft_on_deadlock on_deadlock;
 	uint64_t seed; /* not 0: what is ready runs in an order drawn from this, the same for
-	                * the same seed with one worker and a virtual clock; with more workers
-	                * the order still depends on time.  0: that of WEFT_SEED */
+			* the same seed with one worker and a virtual clock; with more workers
+			* the order still depends on time.  0: that of WEFT_SEED */
 
 	/* Of calls that do not say (.timeout = 0, .limit = 0 and so on). */
-	int64_t default_timeout;          /* race, gather, map ..., run_sync; first: none */
-	int64_t shield_limit;             /* weft_shield; first: 10 s */
-	unsigned default_pool_size;       /* limit of weft_map; first: workers */
+	int64_t default_timeout;	  /* race, gather, map ..., run_sync; first: none */
+	int64_t shield_limit;		  /* weft_shield; first: 10 s */
+	unsigned default_pool_size;	  /* limit of weft_map; first: workers */
 	unsigned default_thread_workers;  /* threads for blocking calls; first: 512 */
 	unsigned default_process_workers; /* first: workers */
 
 	int64_t stall_warn; /* a task that ignores its cancel for so long is reported; first: 1 s,
-	                     * WEFT_NEVER: none is */
+			     * WEFT_NEVER: none is */
 	int64_t block_warn; /* a task that holds its worker for so long while others wait is, by
-	                     * the real clock alone; first: 100 ms, WEFT_NEVER: none is */
+			     * the real clock alone; first: 100 ms, WEFT_NEVER: none is */
+	/* Both ask the worker's thread where it is, by a SIGURG; one that is not theirs goes on
+	 * to the handler that the application had installed before. */
+
 	/* Gets the report of a stalled task in place of the standard error, or NULL.  Called
 	 * on a thread of the runtime, which waits meanwhile; it must not call weft. */
 	void (*on_stall)(const struct weft_stall *stall);
@@ -86,10 +91,10 @@ struct weft_config {
 /* A task that was cancelled stall_warn ago and has not ended.  All strings are borrowed
  * until on_stall returns; NULL: not known. */
 struct weft_stall {
-	const char *task;   /* its name */
-	const char *group;  /* the name of its group */
-	int reason;         /* enum weft_reason_kind of weft/scope.h */
-	const char *wait;   /* what it waits for; NULL: it runs */
+	const char *task;    /* its name */
+	const char *group;   /* the name of its group */
+	int reason;	     /* enum weft_reason_kind of weft/scope.h */
+	const char *wait;    /* what it waits for; NULL: it runs */
 	void *const *frames; /* where it runs, innermost first */
 	int frame_count;
 };
@@ -138,12 +143,13 @@ WEFT_API void weft_runtime_destroy(struct weft_runtime *runtime);
 
 #ifndef __cplusplus
 /* weft_configure(.workers = 4); weft_runtime_create(&rt, .workers = 4); */
-#define weft_configure(...)                                                                        \
-	weft_configure_opt(                                                                        \
+#define weft_configure(...) \
+	weft_configure_opt( \
 		&(const struct weft_config){ .size = sizeof(struct weft_config), __VA_ARGS__ })
-#define weft_runtime_create(runtime, ...)                                                          \
-	weft_runtime_create_opt(runtime, &(const struct weft_config){                              \
-						 .size = sizeof(struct weft_config), __VA_ARGS__ })
+#define weft_runtime_create(runtime, ...) \
+	weft_runtime_create_opt(          \
+		runtime,                  \
+		&(const struct weft_config){ .size = sizeof(struct weft_config), __VA_ARGS__ })
 #endif
 
 /* Workers of the runtime that the caller is a task of; outside of any task,
@@ -161,14 +167,14 @@ WEFT_API void weft_yield(void);
 /* Counters since the runtime started, for one worker or summed over all.
  * They are exact once the runtime is idle. */
 struct weft_stats {
-	uint64_t offered;        /* forks that went to the deque */
-	uint64_t shared;         /* of these, run by another worker */
-	uint64_t steals_tried;   /* looks into another worker's deque */
-	uint64_t steals_won;     /* ... that brought something */
-	uint64_t parks;          /* times a worker went to sleep */
-	uint64_t wakes;          /* times a worker woke another */
-	uint64_t switches;       /* fiber switches */
-	uint64_t stacks;         /* stacks in use */
+	uint64_t offered;	 /* forks that went to the deque */
+	uint64_t shared;	 /* of these, run by another worker */
+	uint64_t steals_tried;	 /* looks into another worker's deque */
+	uint64_t steals_won;	 /* ... that brought something */
+	uint64_t parks;		 /* times a worker went to sleep */
+	uint64_t wakes;		 /* times a worker woke another */
+	uint64_t switches;	 /* fiber switches */
+	uint64_t stacks;	 /* stacks in use */
 	uint64_t stacks_highest; /* most stacks in use at once */
 };
 

@@ -62,18 +62,18 @@ enum weft_reason_kind {
 
 struct weft_reason {
 	enum weft_reason_kind kind;
-	int code;            /* the error behind it, or WEFT_ECANCELED */
+	int code;	     /* the error behind it, or WEFT_ECANCELED */
 	const char *message; /* of who cancelled, borrowed; or NULL */
 	const char *source;  /* name of the task that cancelled, or NULL */
 };
 
 struct weft_scope_opts {
-	size_t size;       /* sizeof(struct weft_scope_opts) */
-	const char *name;  /* for reports; borrowed */
-	int64_t timeout;   /* duration; 0: none, negative: over already */
-	int64_t deadline;  /* the same as a point in time; 0: none */
-	bool shield;       /* see weft_scope_set_shield */
-	int64_t grace;     /* between asking and cancelling, see below; 0: none */
+	size_t size;	  /* sizeof(struct weft_scope_opts) */
+	const char *name; /* for reports; borrowed */
+	int64_t timeout;  /* duration; 0: none, negative: over already */
+	int64_t deadline; /* the same as a point in time; 0: none */
+	bool shield;	  /* see weft_scope_set_shield */
+	int64_t grace;	  /* between asking and cancelling, see below; 0: none */
 };
 
 /* Prepares a scope without entering it: it may be cancelled before. */
@@ -171,9 +171,9 @@ WEFT_API int weft_shield(weft_fn *fn, void *arg, int64_t limit);
 WEFT_END_DECLS
 
 #ifndef __cplusplus
-#define WEFT_SCOPE_OPTS(...)                                                                       \
+#define WEFT_SCOPE_OPTS(...) \
 	(&(const struct weft_scope_opts){ .size = sizeof(struct weft_scope_opts), __VA_ARGS__ })
-#define weft_scope_init(s, ...)  weft_scope_init_opt(s, WEFT_SCOPE_OPTS(__VA_ARGS__))
+#define weft_scope_init(s, ...)	 weft_scope_init_opt(s, WEFT_SCOPE_OPTS(__VA_ARGS__))
 #define weft_scope_enter(s, ...) weft_scope_enter_opt(s, WEFT_SCOPE_OPTS(__VA_ARGS__))
 #endif
 

@@ -77,7 +77,7 @@ WEFT_API bool weft_lock_is_mine(struct weft_lock *l);
 struct weft_lock_stats {
 	uint64_t acquires;  /* that succeeded */
 	uint64_t contended; /* that had to wait, whether or not they succeeded */
-	size_t waiters;     /* now */
+	size_t waiters;	    /* now */
 };
 
 WEFT_API struct weft_lock_stats weft_lock_stats(struct weft_lock *l);
@@ -235,7 +235,7 @@ struct weft_barrier {
 };
 
 struct weft_barrier_opts {
-	size_t size;          /* sizeof(struct weft_barrier_opts) */
+	size_t size;	      /* sizeof(struct weft_barrier_opts) */
 	bool break_on_cancel; /* one that is cancelled breaks it, instead of being withdrawn */
 };
 
@@ -282,15 +282,15 @@ struct weft_mutex {
 WEFT_API void weft_mutex_init(struct weft_mutex *m);
 WEFT_API int weft_mutex_acquire(struct weft_mutex *m);
 WEFT_API int weft_mutex_try_acquire(struct weft_mutex *m); /* WEFT_EAGAIN */
-WEFT_API int weft_mutex_release(struct weft_mutex *m);     /* WEFT_EPERM: it was free */
+WEFT_API int weft_mutex_release(struct weft_mutex *m);	   /* WEFT_EPERM: it was free */
 
 WEFT_END_DECLS
 
 #ifndef __cplusplus
 /* weft_barrier_init(&b, 3); weft_barrier_init(&b, 3, .break_on_cancel = true); */
-#define weft_barrier_init(b, parties, ...)                                                         \
-	weft_barrier_init_opt(b, parties,                                                          \
-			      &(const struct weft_barrier_opts){                                   \
+#define weft_barrier_init(b, parties, ...)                       \
+	weft_barrier_init_opt(b, parties,                        \
+			      &(const struct weft_barrier_opts){ \
 				      .size = sizeof(struct weft_barrier_opts), __VA_ARGS__ })
 #endif
 
@@ -316,7 +316,7 @@ static inline void weft__with_lock_leave(struct weft__with_lock *w)
 		weft_lock_release(w->lock);
 }
 
-#define WEFT__WITH_LOCK(lock, rc, line)	  WEFT__WITH_LOCK_2(lock, rc, line)
+#define WEFT__WITH_LOCK(lock, rc, line) WEFT__WITH_LOCK_2(lock, rc, line)
 #define WEFT__WITH_LOCK_2(lock, rc, line)                                                          \
 	for (struct weft__with_lock weft__with_##line                                              \
 	     __attribute__((cleanup(weft__with_lock_leave))) = weft__with_lock_enter(lock, &(rc)); \

@@ -49,7 +49,7 @@ enum weft_task_state {
 	WEFT_TASK_UNKNOWN, /* no such task (any more) */
 	WEFT_TASK_PENDING, /* has not started */
 	WEFT_TASK_RUNNING, /* runs, or waits */
-	WEFT_TASK_DONE,    /* returned 0 or more */
+	WEFT_TASK_DONE,	   /* returned 0 or more */
 	WEFT_TASK_FAILED,  /* returned an error */
 	WEFT_TASK_CANCELLED,
 };
@@ -61,15 +61,15 @@ struct weft_failure {
 };
 
 struct weft_group_opts {
-	size_t size;      /* sizeof(struct weft_group_opts) */
+	size_t size;	  /* sizeof(struct weft_group_opts) */
 	const char *name; /* for reports; borrowed */
 	int64_t timeout;  /* as of a scope */
 	int64_t deadline;
 	int64_t grace;
-	bool supervisor; /* a child's error is recorded and cancels nobody */
-	bool keep;       /* finished children are kept for weft_group_next */
-	bool closed;     /* limit is 0 for now: nobody may start */
-	size_t limit;    /* of children at one time; 0: none */
+	bool supervisor;	       /* a child's error is recorded and cancels nobody */
+	bool keep;		       /* finished children are kept for weft_group_next */
+	bool closed;		       /* limit is 0 for now: nobody may start */
+	size_t limit;		       /* of children at one time; 0: none */
 	struct weft_failure *failures; /* room for the failures, in order of time */
 	size_t max_failures;
 };
@@ -114,20 +114,20 @@ WEFT_API size_t weft_group_size(const struct weft_group *g);
 WEFT_API size_t weft_group_failures(const struct weft_group *g);
 
 struct weft_spawn_opts {
-	size_t size;            /* sizeof(struct weft_spawn_opts) */
-	const char *name;       /* for reports; borrowed until the group is closed */
+	size_t size;		/* sizeof(struct weft_spawn_opts) */
+	const char *name;	/* for reports; borrowed until the group is closed */
 	struct weft_task *task; /* where to leave a handle, or NULL.  A child with a handle
-	                         * keeps its record, 192 bytes, until the group closes or
-	                         * weft_task_forget */
-	size_t stack_size;      /* bytes it needs at least, 16 KiB .. 1 GiB; 0: that of the runtime.
-	                         * A larger one than that is held from here to the child's end */
-	bool daemon;            /* cancelled when the last child that is none has ended and the
-	                         * body is done */
-	bool service;           /* a daemon that no cancel reaches before that */
-	bool unless_cancelled;  /* do not start in a group that is cancelled: WEFT_ECANCELED */
-	bool try_only;          /* do not wait for the limit: WEFT_EAGAIN */
+				 * keeps its record, 192 bytes, until the group closes or
+				 * weft_task_forget */
+	size_t stack_size;	/* bytes it needs at least, 16 KiB .. 1 GiB; 0: that of the runtime.
+				 * A larger one than that is held from here to the child's end */
+	bool daemon;		/* cancelled when the last child that is none has ended and the
+				 * body is done */
+	bool service;		/* a daemon that no cancel reaches before that */
+	bool unless_cancelled;	/* do not start in a group that is cancelled: WEFT_ECANCELED */
+	bool try_only;		/* do not wait for the limit: WEFT_EAGAIN */
 	void (*drop)(void *arg); /* gets arg when fn is never called because of an error of
-	                          * this call */
+				  * this call */
 };
 
 /* Starts fn(arg) as a child.  In a cancelled group too: the child sees the cancel at
@@ -180,29 +180,29 @@ WEFT_API void weft_task_forget(struct weft_task task);
 WEFT_END_DECLS
 
 #ifndef __cplusplus
-#define WEFT_GROUP_OPTS(...)                                                                       \
+#define WEFT_GROUP_OPTS(...) \
 	(&(const struct weft_group_opts){ .size = sizeof(struct weft_group_opts), __VA_ARGS__ })
-#define WEFT_SPAWN_OPTS(...)                                                                       \
+#define WEFT_SPAWN_OPTS(...) \
 	(&(const struct weft_spawn_opts){ .size = sizeof(struct weft_spawn_opts), __VA_ARGS__ })
-#define weft_group_open(g, ...)       weft_group_open_opt(g, WEFT_GROUP_OPTS(__VA_ARGS__))
-#define weft_spawn(g, fn, arg, ...)   weft_spawn_opt(g, fn, arg, WEFT_SPAWN_OPTS(__VA_ARGS__))
-#define weft_try_spawn(g, fn, arg, ...)                                                            \
+#define weft_group_open(g, ...)	    weft_group_open_opt(g, WEFT_GROUP_OPTS(__VA_ARGS__))
+#define weft_spawn(g, fn, arg, ...) weft_spawn_opt(g, fn, arg, WEFT_SPAWN_OPTS(__VA_ARGS__))
+#define weft_try_spawn(g, fn, arg, ...) \
 	weft_spawn_opt(g, fn, arg, WEFT_SPAWN_OPTS(.try_only = true, __VA_ARGS__))
-#define weft_start(g, fn, arg, out, ...)                                                           \
+#define weft_start(g, fn, arg, out, ...) \
 	weft_start_opt(g, fn, arg, out, WEFT_SPAWN_OPTS(__VA_ARGS__))
-#define weft_spawn_detached(fn, arg, ...)                                                          \
+#define weft_spawn_detached(fn, arg, ...) \
 	weft_spawn_detached_opt(fn, arg, WEFT_SPAWN_OPTS(__VA_ARGS__))
 #endif
 
 /* Defines a task whose argument has a type:
  *	WEFT_TASK(fetch, struct user, u) { return http_get(u->id, u); }
  */
-#define WEFT_TASK(name, type, var)                                                                 \
-	static int name##_typed(type *var);                                                        \
-	static int name(void *arg)                                                                 \
-	{                                                                                          \
-		return name##_typed((type *)arg);                                                  \
-	}                                                                                          \
+#define WEFT_TASK(name, type, var)                \
+	static int name##_typed(type *var);       \
+	static int name(void *arg)                \
+	{                                         \
+		return name##_typed((type *)arg); \
+	}                                         \
 	static int name##_typed(type *var)
 
 #endif

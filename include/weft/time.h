@@ -17,12 +17,12 @@
 WEFT_BEGIN_DECLS
 
 /* A point in time that never comes. */
-#define WEFT_NEVER INT64_MAX
+#define WEFT_NEVER  INT64_MAX
 
-#define WEFT_NS(n) ((int64_t)(n))
-#define WEFT_US(n) ((int64_t)((n) * INT64_C(1000)))
-#define WEFT_MS(n) ((int64_t)((n) * INT64_C(1000000)))
-#define WEFT_SEC(n) ((int64_t)((n) * INT64_C(1000000000)))
+#define WEFT_NS(n)  ((int64_t)(n))
+#define WEFT_US(n)  ((int64_t)((n)*INT64_C(1000)))
+#define WEFT_MS(n)  ((int64_t)((n)*INT64_C(1000000)))
+#define WEFT_SEC(n) ((int64_t)((n)*INT64_C(1000000000)))
 
 /* Now, by the clock of the runtime that the caller is a task of. */
 WEFT_API int64_t weft_now(void);

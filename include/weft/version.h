@@ -13,7 +13,7 @@
 #define WEFT_VERSION_MAJOR 0
 #define WEFT_VERSION_MINOR 1
 #define WEFT_VERSION_PATCH 0
-#define WEFT_VERSION       "0.1.0"
+#define WEFT_VERSION	   "0.1.0"
 
 WEFT_BEGIN_DECLS
 

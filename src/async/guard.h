@@ -78,7 +78,7 @@ static inline void weft__guard_lock(struct weft__guard *g, const void *me)
 		store_relaxed(&g->busy, 1);
 		__asm__ __volatile__("" ::: "memory");
 		if (WEFT_LIKELY(load_relaxed(&g->bias) == (uintptr_t)me)) { /* O1 */
-			weft__tsan_acquire(&g->busy); /* O4 */
+			weft__tsan_acquire(&g->busy);			    /* O4 */
 			g->entered = true;
 			return;
 		}

@@ -112,8 +112,8 @@ size_t weft_stream_item_size(const struct weft_stream *s)
 	return s ? s->item_size : 0;
 }
 
-struct weft_stream *weft_stream_on_drop(struct weft_stream *s,
-					void (*drop)(void *item, void *arg), void *arg)
+struct weft_stream *weft_stream_on_drop(struct weft_stream *s, void (*drop)(void *item, void *arg),
+					void *arg)
 {
 	if (s) {
 		s->drop = drop;

@@ -47,8 +47,8 @@ struct weft_stream *weft_from_array(const void *items, size_t n, size_t size)
 		return weft_from_error(WEFT_EINVAL, size);
 	struct weft_stream *s = weft__stream_new(&ops, size, sizeof(struct array), &state, NULL, 0);
 	if (s)
-		*(struct array *)state = (struct array){ items, (const char *)items + n * size,
-							 size, 0 };
+		*(struct array *)state =
+			(struct array){ items, (const char *)items + n * size, size, 0 };
 	return s;
 }
 

@@ -116,8 +116,7 @@ int weft__point_slowly(struct weft__strand *s);
 /* Counts a point; true when it is to look for a cancel, or to give way. */
 static inline bool weft__is_due(struct weft__strand *s)
 {
-	return ++s->node.budget >= WEFT__BUDGET ||
-	       load_relaxed(&weft__cancel_epoch) != s->seen;
+	return ++s->node.budget >= WEFT__BUDGET || load_relaxed(&weft__cancel_epoch) != s->seen;
 }
 
 /* Every call that may suspend begins with this: WEFT_ECANCELED, or 0 after giving

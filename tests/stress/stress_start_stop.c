@@ -132,6 +132,7 @@ int main(int argc, char **argv)
 
 	printf("%" PRIu64 " in turn; %d x %" PRIu64 " runs, %" PRIu64 " refused, %" PRIu64
 	       " shutdowns, %" PRIu64 " too late; %" PRIu64 " created\n",
-	       turns, RUNNERS, 2 * ROUNDS * (uint64_t)stress_scale, refused, stopped, late, created);
+	       turns, RUNNERS, 2 * ROUNDS * (uint64_t)stress_scale, refused, stopped, late,
+	       created);
 	return 0;
 }
