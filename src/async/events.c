@@ -15,7 +15,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -28,6 +27,7 @@
 #include "deque/check.h"
 #include "runtime/idle.h"
 #include "runtime/runtime.h"
+#include "runtime/thread.h"
 
 enum { EVENTS = 256 }; /* taken from the kernel at once */
 
@@ -157,19 +157,13 @@ static int open_descriptors(struct weft__events *events)
 	return WEFT_EAGAIN;
 }
 
-/* Signals are for the application's threads. */
 static int start_thread(struct weft_runtime *rt)
 {
 	struct weft__events *events = &rt->async->events;
-	sigset_t all, old;
 
 	if (open_descriptors(events) != 0)
 		return WEFT_EAGAIN;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	int rc = pthread_create(&events->thread, NULL, events_main, rt);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (rc == 0)
+	if (weft__thread_create(&events->thread, events_main, rt) == 0)
 		return 0;
 	close(events->wake);
 	close(events->epoll);

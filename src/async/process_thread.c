@@ -20,7 +20,6 @@
 #include "async/process_thread.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -30,6 +29,7 @@
 #include "async/clock.h"
 #include "async/process_life.h"
 #include "deque/alloc.h"
+#include "runtime/thread.h"
 
 enum { FDS = 3 }; /* of a worker: socket, standard error, pidfd */
 
@@ -194,17 +194,6 @@ static void *thread_main(void *arg)
 	return NULL;
 }
 
-static int create_thread(struct weft_process_pool *pool)
-{
-	sigset_t all, old;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	int rc = pthread_create(&pool->thread, NULL, thread_main, pool);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return rc == 0 ? 0 : WEFT_EAGAIN;
-}
-
 int weft__process_start_thread(struct weft_process_pool *pool)
 {
 	if (pool->wake < 0)
@@ -214,7 +203,6 @@ int weft__process_start_thread(struct weft_process_pool *pool)
 	make_room(pool);
 	if (!pool->polled)
 		return WEFT_ENOMEM;
-	int rc = create_thread(pool);
-	pool->is_started = rc == 0;
-	return rc;
+	pool->is_started = weft__thread_create(&pool->thread, thread_main, pool) == 0;
+	return pool->is_started ? 0 : WEFT_EAGAIN;
 }

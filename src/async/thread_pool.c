@@ -43,7 +43,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -56,6 +55,7 @@
 #include "async/wait.h"
 #include "deque/futex.h"
 #include "deque/sanitizer.h"
+#include "runtime/thread.h"
 
 enum {
 	SPIN_US = 50,
@@ -139,25 +139,13 @@ static bool sleep_idle(struct weft_thread_pool *pool, struct thread *me)
 	return false;
 }
 
-/* Signals are for the application's threads, but for those that a job asks for. */
 static int create_thread(struct weft_thread_pool *pool, void *(*main)(void *arg))
 {
-	pthread_attr_t attr;
 	pthread_t thread;
-	sigset_t all, old;
+	int rc = weft__thread_create(&thread, main, pool);
 
-	pthread_attr_init(&attr);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	sigfillset(&all);
-	sigdelset(&all, SIGSEGV);
-	sigdelset(&all, SIGBUS);
-	sigdelset(&all, SIGFPE);
-	sigdelset(&all, SIGILL);
-	sigdelset(&all, SIGABRT);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	int rc = pthread_create(&thread, &attr, main, pool);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	pthread_attr_destroy(&attr);
+	if (rc == 0)
+		pthread_detach(thread);
 	return rc;
 }
 

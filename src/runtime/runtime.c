@@ -20,6 +20,7 @@
 #include "deque/alloc.h"
 #include "deque/atomic.h"
 #include "runtime/overflow.h"
+#include "runtime/thread.h"
 #include "runtime/ticks.h"
 #include "runtime/topology.h"
 #include "runtime/worker.h"
@@ -108,6 +109,7 @@ static void *thread_main(void *arg)
 
 	snprintf(name, sizeof name, "weft/%u", w->index);
 	pthread_setname_np(pthread_self(), name);
+	weft__thread_hear(SIGURG); /* async/probe.c; ignored otherwise */
 	weft__overflow_thread_init();
 	store_relaxed(&w->tid, gettid());
 	weft__worker_become(w);
@@ -123,22 +125,9 @@ static void *thread_main(void *arg)
 	return NULL;
 }
 
-/* Signals are for the application's threads. */
-static int thread_start(struct weft__worker *w)
+static int start_thread(struct weft__worker *w)
 {
-	sigset_t all, old;
-
-	sigfillset(&all);
-	sigdelset(&all, SIGSEGV);
-	sigdelset(&all, SIGBUS);
-	sigdelset(&all, SIGFPE);
-	sigdelset(&all, SIGILL);
-	sigdelset(&all, SIGABRT);
-	sigdelset(&all, SIGURG); /* async/probe.c; ignored otherwise */
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	int rc = pthread_create(&w->thread, NULL, thread_main, w);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return rc;
+	return weft__thread_create(&w->thread, thread_main, w);
 }
 
 /* As many threads as can be had; fewer workers are slower, not wrong. */
@@ -150,7 +139,7 @@ static int start_threads(struct weft_runtime *rt)
 
 	rt->started.pending = n + 1;
 	rt->ended.pending = n;
-	while (up < n && thread_start(rt->workers[up]) == 0)
+	while (up < n && start_thread(rt->workers[up]) == 0)
 		up++;
 
 	rt->worker_count = up;
