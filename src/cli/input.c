@@ -8,7 +8,8 @@
  * next() makes sure that the bytes that the slice may reach to are there, or the
  * end of the file, and only then looks for the cut: what it finds is then a
  * function of the input.  When the block has no room the uncut bytes move to a
- * new one, larger if it takes that to hold one record.  Files are read and never
+ * new one, larger if it takes that to hold one record; a larger one that holds
+ * nothing else grows where it is.  Files are read and never
  * mapped: a file that shrinks is a short read here and no SIGBUS.
  */
 #include "input.h"
