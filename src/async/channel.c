@@ -6,7 +6,7 @@
  *	   [w]->[w]->[w]          [ . . |5|6|7|8| . . ]           [w]->[w]
  *	   when it is full         head ^     head + count         when it is empty
  *
- * One lock, held for copying an item or linking a node.  A waker claims the waiter
+ * One lock (guard.h), held for copying an item or linking a node.  A waker claims the waiter
  * (wait.h) and does the waiter's part for it: puts the item where a receiver wants it,
  * or takes that of a sender.  So what the waiter waited for is its own before it runs,
  * nobody can come in between, and order is that of the queues.
@@ -67,7 +67,7 @@ int weft_channel_init(struct weft_channel *channel, void *buffer, size_t item_si
 
 	if (!c || !is_size(item_size, capacity) || (!buffer && item_size * capacity != 0))
 		return WEFT_EINVAL;
-	weft__spin_init(&c->lock);
+	c->lock = (struct weft__guard){ 0 };
 	c->closed = 0;
 	c->item_size = item_size;
 	c->capacity = capacity;
@@ -127,225 +127,164 @@ bool weft_channel_is_closed(const struct weft_channel *channel)
 	return load_relaxed(&weft__channel_of(channel)->closed); /* O3 */
 }
 
-/* --- with the lock held --------------------------------------------------- */
+/* --- one ------------------------------------------------------------------ */
 
-static void copy(const struct weft__channel *c, void *to, const void *from)
+static void lock(struct weft__channel *c)
 {
-	if (WEFT_LIKELY(c->item_size == sizeof(void *)))
-		memcpy(to, from, sizeof(void *));
-	else if (c->item_size != 0)
-		memcpy(to, from, c->item_size);
+	weft__guard_lock(&c->lock, weft__here().worker);
 }
 
-/* The slot so many behind the oldest item's. */
-static void *slot(const struct weft__channel *c, size_t i)
+static void unlock(struct weft__channel *c)
 {
-	size_t at = c->head + i;
-
-	at = at >= c->capacity ? at - c->capacity : at;
-	return c->buffer + at * c->item_size;
+	weft__guard_unlock(&c->lock);
 }
 
-static void append(struct weft__channel *c, const void *item)
+static inline void unlock_resume(struct weft__channel *c, struct weft__channel_waiter *served)
 {
-	copy(c, slot(c, c->count), item);
-	store_relaxed(&c->count, c->count + 1);
+	struct weft__strand *s = weft__channel_to_resume(served);
+
+	unlock(c);
+	if (s)
+		weft__resume(s); /* the node may be gone */
 }
 
-static void take_oldest(struct weft__channel *c, void *item)
+/* The wait was not ended by a waker that was done with the channel. */
+static __attribute__((noinline)) void withdraw(struct weft__channel *c,
+					       struct weft__channel_waiter *me)
 {
-	copy(c, item, slot(c, 0));
-	c->head = c->head + 1 == c->capacity ? 0 : c->head + 1;
-	store_relaxed(&c->count, c->count - 1);
+	lock(c); /* I2 */
+	weft__list_remove(&me->link);
+	unlock(c);
 }
-
-/* The waiter that has waited longest, claimed; NULL when there is none. */
-static struct weft__channel_waiter *claim_first(struct weft__list *queue, uint8_t code)
-{
-	struct weft__list *first;
-
-	while ((first = weft__list_pop_front(queue))) {
-		struct weft__channel_waiter *w =
-			WEFT__CONTAINER(first, struct weft__channel_waiter, link);
-		enum weft__claim claim = weft__claim(w->strand, w->ticket, code);
-
-		if (claim == WEFT__CLAIM_LOST)
-			continue; /* I1 */
-		if (claim == WEFT__CLAIM_PARKED)
-			w->parked = 1;
-		w->code = code; /* I3: the lock is held until the item is moved, too */
-		return w;
-	}
-	return NULL;
-}
-
-static void push_woken(struct weft__channel_waiter **woken, struct weft__channel_waiter *w)
-{
-	if (!w->parked)
-		return; /* it will see */
-	w->next = *woken;
-	*woken = w;
-}
-
-int weft__channel_send_now(struct weft__channel *c, const void *item,
-			   struct weft__channel_waiter **woken)
-{
-	if (c->closed)
-		return WEFT_ECLOSED;
-
-	struct weft__channel_waiter *receiver = claim_first(&c->receivers, WEFT__GRANTED);
-	if (receiver) {
-		copy(c, receiver->item, item);
-		push_woken(woken, receiver);
-		return 0;
-	}
-	if (c->count == c->capacity)
-		return WEFT_EAGAIN;
-	append(c, item);
-	return 0;
-}
-
-int weft__channel_recv_now(struct weft__channel *c, void *item, struct weft__channel_waiter **woken)
-{
-	bool some = c->count != 0;
-
-	if (some)
-		take_oldest(c, item);
-	else if (c->closed)
-		return WEFT_ECLOSED;
-
-	struct weft__channel_waiter *sender = claim_first(&c->senders, WEFT__GRANTED);
-	if (sender) {
-		if (some)
-			append(c, sender->item);
-		else
-			copy(c, item, sender->item);
-		push_woken(woken, sender);
-	}
-	return some || sender ? 0 : WEFT_EAGAIN;
-}
-
-void weft__channel_enqueue(struct weft__list *queue, struct weft__channel_waiter *me,
-			   struct weft__strand *s, uint64_t ticket, void *item)
-{
-	me->strand = s;
-	me->ticket = ticket;
-	me->item = item;
-	me->code = 0;
-	me->parked = 0;
-	weft__list_push_back(queue, &me->link);
-}
-
-/* In the order of the queue: the chain has the last one first. */
-void weft__channel_resume(struct weft__channel_waiter *woken)
-{
-	struct weft__channel_waiter *first = NULL;
-
-	while (woken) {
-		struct weft__channel_waiter *next = woken->next;
-		woken->next = first;
-		first = woken;
-		woken = next;
-	}
-	while (first) {
-		struct weft__channel_waiter *next = first->next;
-		weft__resume(first->strand); /* the node may be gone */
-		first = next;
-	}
-}
-
-/* --- waiting -------------------------------------------------------------- */
 
 /* The lock is held, which this releases; the operation cannot be done now. */
-static int await(struct weft__channel *c, struct weft__strand *s, struct weft__list *queue,
-		 void *item, const char *what)
+static __attribute__((noinline)) int await(struct weft__channel *c, struct weft__strand *s,
+					   struct weft__list *queue, void *item, const char *what)
 {
 	struct weft__channel_waiter me;
 
 	weft__channel_enqueue(queue, &me, s, weft__wait_next(s), item);
 	unsigned code = weft__wait_park_locked(s, &c->lock, what, c);
-	if (!me.parked) {		   /* written before what ends the wait, or by nobody */
-		weft__spin_lock(&c->lock); /* I2 */
-		weft__list_remove(&me.link);
-		weft__spin_unlock(&c->lock);
-	}
+	if (WEFT_UNLIKELY(!me.parked)) /* written before what ends the wait, or by nobody */
+		withdraw(c, &me);
 	return weft__code_error(code);
 }
 
-static int send(struct weft__channel *c, struct weft__strand *s, const void *item)
+static __attribute__((noinline)) int await_outside(struct weft__channel *c,
+						   struct weft__list *queue, void *item)
 {
-	struct weft__channel_waiter *woken = NULL;
+	struct weft__thread_strand local;
 
-	weft__spin_lock(&c->lock);
-	int rc = weft__channel_send_now(c, item, &woken);
-	if (rc == WEFT_EAGAIN)
-		return await(c, s, &c->senders, (void *)(uintptr_t)item, "room in a channel");
-	weft__spin_unlock(&c->lock);
-	weft__channel_resume(woken);
+	return await(c, weft__strand_here(&local), queue, item, "a channel");
+}
+
+static inline int send(struct weft__channel *c, struct weft__here me, const void *item)
+{
+	struct weft__channel_waiter *served;
+
+	weft__guard_lock(&c->lock, me.worker);
+	int rc = weft__channel_send_now(c, item, &served);
+	if (rc != WEFT_EAGAIN)
+		unlock_resume(c, served);
+	else if (WEFT_LIKELY(me.strand))
+		rc = await(c, me.strand, &c->senders, (void *)(uintptr_t)item, "room in a channel");
+	else
+		rc = await_outside(c, &c->senders, (void *)(uintptr_t)item);
 	return rc;
 }
 
-static int recv(struct weft__channel *c, struct weft__strand *s, void *item)
+static inline int recv(struct weft__channel *c, struct weft__here me, void *item)
 {
-	struct weft__channel_waiter *woken = NULL;
+	struct weft__channel_waiter *served;
 
-	weft__spin_lock(&c->lock);
-	int rc = weft__channel_recv_now(c, item, &woken);
-	if (rc == WEFT_EAGAIN)
-		return await(c, s, &c->receivers, item, "an item of a channel");
-	weft__spin_unlock(&c->lock);
-	weft__channel_resume(woken);
+	weft__guard_lock(&c->lock, me.worker);
+	int rc = weft__channel_recv_now(c, item, &served);
+	if (rc != WEFT_EAGAIN)
+		unlock_resume(c, served);
+	else if (WEFT_LIKELY(me.strand))
+		rc = await(c, me.strand, &c->receivers, item, "an item of a channel");
+	else
+		rc = await_outside(c, &c->receivers, item);
 	return rc;
 }
 
 int weft_channel_send(struct weft_channel *channel, const void *item)
 {
-	struct weft__thread_strand local;
-	struct weft__strand *s = weft__strand_here(&local);
-	int rc = weft__point(s);
+	struct weft__here me;
+	int rc = weft__point_me(&me);
 
-	return rc ? rc : send(weft__channel_of(channel), s, item);
+	return rc ? rc : send(weft__channel_of(channel), me, item);
 }
 
 int weft_channel_recv(struct weft_channel *channel, void *item)
 {
-	struct weft__thread_strand local;
-	struct weft__strand *s = weft__strand_here(&local);
-	int rc = weft__point(s);
+	struct weft__here me;
+	int rc = weft__point_me(&me);
 
-	return rc ? rc : recv(weft__channel_of(channel), s, item);
+	return rc ? rc : recv(weft__channel_of(channel), me, item);
 }
 
-/* --- without waiting ------------------------------------------------------ */
+/* --- several with one lock ------------------------------------------------ */
+
+/* Who is to be resumed behind the unlock, in the order of the queue. */
+struct served {
+	struct weft__channel_waiter *first, *last;
+};
+
+static void add(struct served *all, struct weft__channel_waiter *w)
+{
+	if (!weft__channel_to_resume(w))
+		return;
+	w->next = NULL;
+	if (all->first)
+		all->last->next = w;
+	else
+		all->first = w;
+	all->last = w;
+}
+
+static void unlock_resume_all(struct weft__channel *c, const struct served *all)
+{
+	struct weft__channel_waiter *w = all->first;
+
+	unlock(c);
+	while (w) {
+		struct weft__channel_waiter *next = w->next;
+		weft__resume(w->strand); /* the node may be gone */
+		w = next;
+	}
+}
 
 /* As many as go in now; the code of the one that did not, or 0. */
 static int send_some(struct weft__channel *c, const unsigned char *items, size_t n, size_t *done)
 {
-	struct weft__channel_waiter *woken = NULL;
+	struct weft__channel_waiter *served;
+	struct served all = { 0 };
 	int rc = 0;
 
-	weft__spin_lock(&c->lock);
+	lock(c);
 	while (rc == 0 && *done < n) {
-		rc = weft__channel_send_now(c, items + *done * c->item_size, &woken);
+		rc = weft__channel_send_now(c, items + *done * c->item_size, &served);
 		*done += rc == 0;
+		add(&all, served);
 	}
-	weft__spin_unlock(&c->lock);
-	weft__channel_resume(woken);
+	unlock_resume_all(c, &all);
 	return rc;
 }
 
 static int recv_some(struct weft__channel *c, unsigned char *items, size_t n, size_t *done)
 {
-	struct weft__channel_waiter *woken = NULL;
+	struct weft__channel_waiter *served;
+	struct served all = { 0 };
 	int rc = 0;
 
-	weft__spin_lock(&c->lock);
+	lock(c);
 	while (rc == 0 && *done < n) {
-		rc = weft__channel_recv_now(c, items + *done * c->item_size, &woken);
+		rc = weft__channel_recv_now(c, items + *done * c->item_size, &served);
 		*done += rc == 0;
+		add(&all, served);
 	}
-	weft__spin_unlock(&c->lock);
-	weft__channel_resume(woken);
+	unlock_resume_all(c, &all);
 	return rc;
 }
 
@@ -363,20 +302,17 @@ int weft_channel_try_recv(struct weft_channel *channel, void *item)
 	return recv_some(weft__channel_of(channel), item, 1, &done);
 }
 
-/* --- many ----------------------------------------------------------------- */
-
 ptrdiff_t weft_channel_send_many(struct weft_channel *channel, const void *items, size_t n)
 {
 	struct weft__channel *c = weft__channel_of(channel);
-	struct weft__thread_strand local;
-	struct weft__strand *s = weft__strand_here(&local);
+	struct weft__here me;
 	size_t done = 0;
 	int rc = 0;
 
-	while (done < n && (rc = weft__point(s)) == 0) {
+	while (done < n && (rc = weft__point_me(&me)) == 0) {
 		rc = send_some(c, items, n, &done);
 		if (rc == WEFT_EAGAIN) {
-			rc = send(c, s, (const unsigned char *)items + done * c->item_size);
+			rc = send(c, me, (const unsigned char *)items + done * c->item_size);
 			done += rc == 0;
 		}
 		if (rc != 0)
@@ -388,17 +324,16 @@ ptrdiff_t weft_channel_send_many(struct weft_channel *channel, const void *items
 ptrdiff_t weft_channel_recv_many(struct weft_channel *channel, void *items, size_t n)
 {
 	struct weft__channel *c = weft__channel_of(channel);
-	struct weft__thread_strand local;
-	struct weft__strand *s = weft__strand_here(&local);
+	struct weft__here me;
 	size_t done = 0;
 
 	if (n == 0)
 		return 0;
-	int rc = weft__point(s);
+	int rc = weft__point_me(&me);
 	if (rc == 0)
 		rc = recv_some(c, items, n, &done);
 	if (rc == WEFT_EAGAIN && done == 0) {
-		rc = recv(c, s, items);
+		rc = recv(c, me, items);
 		if (rc == 0) {
 			done = 1;
 			recv_some(c, items, n, &done);
@@ -412,14 +347,14 @@ ptrdiff_t weft_channel_recv_many(struct weft_channel *channel, void *items, size
 void weft_channel_close(struct weft_channel *channel)
 {
 	struct weft__channel *c = weft__channel_of(channel);
-	struct weft__channel_waiter *woken = NULL, *w;
+	struct weft__channel_waiter *w;
+	struct served all = { 0 };
 
-	weft__spin_lock(&c->lock);
-	store_relaxed(&c->closed, 1);			     /* O3 */
-	while ((w = claim_first(&c->senders, WEFT__CLOSED))) /* I4 */
-		push_woken(&woken, w);
-	while ((w = claim_first(&c->receivers, WEFT__CLOSED)))
-		push_woken(&woken, w);
-	weft__spin_unlock(&c->lock);
-	weft__channel_resume(woken);
+	lock(c);
+	store_relaxed(&c->closed, 1);					   /* O3 */
+	while ((w = weft__channel_claim_first(&c->senders, WEFT__CLOSED))) /* I4 */
+		add(&all, w);
+	while ((w = weft__channel_claim_first(&c->receivers, WEFT__CLOSED)))
+		add(&all, w);
+	unlock_resume_all(c, &all);
 }

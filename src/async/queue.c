@@ -134,15 +134,6 @@ void weft__queue_withdraw(struct weft__queue *q, struct weft__waiter *me)
 	weft__queue_remove(q, me);
 }
 
-/* It may go on on another worker. */
-int weft__point_me_slowly(struct weft__here *me)
-{
-	int rc = weft__point_slowly(me->strand);
-
-	*me = weft__here();
-	return rc;
-}
-
 void weft__queue_no_stack(void)
 {
 	sched_yield();

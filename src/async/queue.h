@@ -106,17 +106,6 @@ void weft__queue_withdraw(struct weft__queue *q, struct weft__waiter *me);
 /* The caller has no way back: waits until there may be a stack again. */
 void weft__queue_no_stack(void);
 
-int weft__point_me_slowly(struct weft__here *me);
-
-/* Both at once: a point, and who and where the caller is after it. */
-static inline int weft__point_me(struct weft__here *me)
-{
-	*me = weft__here();
-	if (WEFT_LIKELY(me->strand && !weft__is_due(me->strand)))
-		return 0;
-	return me->strand ? weft__point_me_slowly(me) : 0;
-}
-
 /* As weft__point, for a caller that may be no task. */
 static inline int weft__point_here(struct weft__strand *s)
 {

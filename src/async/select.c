@@ -81,12 +81,13 @@ static void sort(struct weft_select_case *cases, size_t n)
 
 static void lock_all(struct weft_select_case *cases, size_t n)
 {
+	const void *worker = weft__here().worker;
 	const struct weft_channel *last = NULL;
 
 	for (size_t i = 0; i < n; i++) {
 		struct weft_channel *c = in_order(cases, i)->channel;
 		if (c != last)
-			weft__spin_lock(&weft__channel_of(c)->lock); /* I3 */
+			weft__guard_lock(&weft__channel_of(c)->lock, worker); /* I3 */
 		last = c;
 	}
 }
@@ -98,13 +99,13 @@ static void unlock_all(struct weft_select_case *cases, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		struct weft_channel *c = in_order(cases, i)->channel;
 		if (c != last)
-			weft__spin_unlock(&weft__channel_of(c)->lock);
+			weft__guard_unlock(&weft__channel_of(c)->lock);
 		last = c;
 	}
 }
 
 /* Lets the first case happen that can: its index, or WEFT_EAGAIN. */
-static int poll_all(struct weft_select_case *cases, size_t n, struct weft__channel_waiter **woken)
+static int poll_all(struct weft_select_case *cases, size_t n, struct weft__channel_waiter **served)
 {
 	for (size_t i = 0; i < n; i++) {
 		struct weft_select_case *k = &cases[i];
@@ -112,8 +113,8 @@ static int poll_all(struct weft_select_case *cases, size_t n, struct weft__chann
 
 		if (!c)
 			continue;
-		int rc = k->op == WEFT_SELECT_SEND ? weft__channel_send_now(c, k->item, woken)
-						   : weft__channel_recv_now(c, k->item, woken);
+		int rc = k->op == WEFT_SELECT_SEND ? weft__channel_send_now(c, k->item, served)
+						   : weft__channel_recv_now(c, k->item, served);
 		if (rc != WEFT_EAGAIN) {
 			k->rc = rc;
 			return (int)i;
@@ -138,6 +139,7 @@ static void enqueue_all(struct weft_select_case *cases, size_t n, struct weft__s
 /* Takes the nodes out of the queues.  The index of the case that happened, or -1. */
 static int withdraw_all(struct weft_select_case *cases, size_t n)
 {
+	const void *worker = weft__here().worker;
 	int happened = -1;
 
 	for (size_t i = 0; i < n; i++) {
@@ -146,11 +148,11 @@ static int withdraw_all(struct weft_select_case *cases, size_t n)
 
 		if (!c)
 			continue;
-		weft__spin_lock(&c->lock);
+		weft__guard_lock(&c->lock, worker);
 		weft__list_remove(&node->link);
 		if (node->code)
 			happened = (int)i;
-		weft__spin_unlock(&c->lock);
+		weft__guard_unlock(&c->lock);
 	}
 	return happened;
 }
@@ -170,16 +172,18 @@ static int await(struct weft_select_case *cases, size_t n, struct weft__strand *
 /* The call is a point that may wait when there is a strand. */
 static int try_or_wait(struct weft_select_case *cases, size_t n, struct weft__strand *s)
 {
-	struct weft__channel_waiter *woken = NULL;
+	struct weft__channel_waiter *served = NULL;
 
 	sort(cases, n);
 	lock_all(cases, n);
-	int rc = poll_all(cases, n, &woken);
+	int rc = poll_all(cases, n, &served);
 	bool wait = rc == WEFT_EAGAIN && s;
 	if (wait && (rc = weft__wait_begin(s, WEFT__ABORTABLE)) == 0)
 		enqueue_all(cases, n, s);
+	struct weft__strand *resumed = weft__channel_to_resume(served);
 	unlock_all(cases, n);
-	weft__channel_resume(woken);
+	if (resumed)
+		weft__resume(resumed);
 	return wait && rc == 0 ? await(cases, n, s) : rc;
 }
 

@@ -56,19 +56,6 @@ unsigned weft__wait_end(struct weft__strand *s)
 	return 0;
 }
 
-enum weft__claim weft__claim(struct weft__strand *s, uint64_t ticket, unsigned code)
-{
-	for (;;) {
-		uint64_t word = load_acquire(&s->word);
-
-		if (word >> 16 != ticket || (word & WEFT__STATE) == WEFT__RUNNING)
-			return WEFT__CLAIM_LOST;
-		if (cas_seqcst(&s->word, word, ticket << 16 | (uint64_t)code << 8)) /* O1, O2 */
-			return (word & WEFT__STATE) == WEFT__PARKED ? WEFT__CLAIM_PARKED
-								    : WEFT__CLAIM_WAITING;
-	}
-}
-
 /* WAITING becomes PARKED; false when somebody has claimed the wait. */
 static bool set_parked(struct weft__strand *s)
 {
@@ -110,11 +97,12 @@ unsigned weft__wait_park(struct weft__strand *s, const char *what, const void *o
 		park_thread(s);
 		return code_of(s);
 	}
-	struct weft__fiber *fiber = weft__worker_fiber(weft__worker_self());
+	struct weft__worker *w = weft__worker_self();
+	struct weft__fiber *fiber = weft__worker_fiber(w);
 	store_relaxed(&fiber->wait_what, what);
 	store_relaxed(&fiber->wait_on, on);
 	weft__tsan_release(s);
-	if (weft__suspend(parked, s) != 0 &&
+	if (weft__suspend(w, parked, s) != 0 &&
 	    weft__claim(s, weft__wait_ticket(s), WEFT__NO_STACK) != WEFT__CLAIM_LOST)
 		return WEFT__NO_STACK;
 	store_relaxed(&fiber->wait_what, (const char *)NULL);
@@ -134,8 +122,21 @@ void weft__wait_without_stack(void)
 
 struct parking {
 	struct weft__strand *strand;
-	struct weft__spin *lock;
+	struct weft__guard *lock;
 };
+
+/* The strand is parked, and there have been cancels since it last looked. */
+static __attribute__((noinline)) void
+unlock_unless_cancelled(struct weft__worker *w, struct weft__strand *s, struct weft__guard *lock)
+{
+	struct weft__fiber *fiber = load_relaxed(&s->fiber);
+	bool cancelled = (weft__cancel_visible(s->in.node) & WEFT__NODE_CANCELLED) &&
+			 weft__claim(s, weft__wait_ticket(s), WEFT__CANCELLED) != WEFT__CLAIM_LOST;
+
+	weft__guard_unlock(lock);
+	if (cancelled)
+		weft__ready(w->runtime, fiber);
+}
 
 /* On the next fiber, with the lock held: from the exchange on the strand may be
  * cancelled, from the unlock on it may be granted, and then all of this is gone.  A
@@ -144,28 +145,27 @@ static void parked_locked(struct weft__worker *w, struct weft__fiber *from, void
 {
 	weft__tsan_acquire(arg);
 	struct weft__strand *s = ((struct parking *)arg)->strand;
-	struct weft__spin *lock = ((struct parking *)arg)->lock;
-	uint64_t ticket = weft__wait_next(s);
+	struct weft__guard *lock = ((struct parking *)arg)->lock;
 
 	store_relaxed(&s->fiber, from);
-	exchange_seqcst(&s->word, ticket << 16 | WEFT__PARKED | WEFT__ABORTABLE); /* O2, O3 */
-	bool cancelled = WEFT_UNLIKELY(load_relaxed(&weft__cancel_epoch) != s->seen) &&
-			 (weft__cancel_visible(s->in.node) & WEFT__NODE_CANCELLED) &&
-			 weft__claim(s, ticket, WEFT__CANCELLED) != WEFT__CLAIM_LOST;
-	weft__spin_unlock(lock);
-	if (cancelled)
-		weft__ready(w->runtime, from);
+	exchange_seqcst(&s->word,
+			weft__wait_next(s) << 16 | WEFT__PARKED | WEFT__ABORTABLE); /* O2, O3 */
+	if (WEFT_LIKELY(load_relaxed(&weft__cancel_epoch) == s->seen))
+		weft__guard_unlock(lock);
+	else
+		unlock_unless_cancelled(w, s, lock);
 }
 
-static unsigned park_thread_locked(struct weft__strand *s, struct weft__spin *lock)
+static __attribute__((noinline)) unsigned park_thread_locked(struct weft__strand *s,
+							     struct weft__guard *lock)
 {
 	weft__wait_begin(s, WEFT__ABORTABLE);
-	weft__spin_unlock(lock);
+	weft__guard_unlock(lock);
 	park_thread(s);
 	return code_of(s);
 }
 
-unsigned weft__wait_park_locked(struct weft__strand *s, struct weft__spin *lock, const char *what,
+unsigned weft__wait_park_locked(struct weft__strand *s, struct weft__guard *lock, const char *what,
 				const void *on)
 {
 	struct parking parking = { s, lock };
@@ -174,15 +174,16 @@ unsigned weft__wait_park_locked(struct weft__strand *s, struct weft__spin *lock,
 	if (!s->runtime)
 		return park_thread_locked(s, lock);
 	weft__node_link(&s->node);
-	struct weft__fiber *fiber = weft__worker_fiber(weft__worker_self());
+	struct weft__worker *w = weft__worker_self();
+	struct weft__fiber *fiber = weft__worker_fiber(w);
 	store_relaxed(&fiber->wait_what, what);
 	store_relaxed(&fiber->wait_on, on);
 	weft__tsan_release(&parking);
-	bool parked = weft__suspend(parked_locked, &parking) == 0;
+	bool parked = weft__suspend(w, parked_locked, &parking) == 0;
 	store_relaxed(&fiber->wait_what, (const char *)NULL);
 	if (parked)
 		return code_of(s);
-	weft__spin_unlock(lock);
+	weft__guard_unlock(lock);
 	return WEFT__NO_STACK;
 }
 
@@ -210,7 +211,7 @@ void weft__resume_quietly(struct weft__strand *s)
 		resume_thread(s);
 }
 
-int weft__code_error(unsigned code)
+int weft__code_failure(unsigned code)
 {
 	switch (code) {
 	case WEFT__CANCELLED:

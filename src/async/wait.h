@@ -30,6 +30,7 @@
 #ifndef WEFT_ASYNC_WAIT_H
 #define WEFT_ASYNC_WAIT_H
 
+#include "async/guard.h"
 #include "runtime/strand.h"
 
 enum {
@@ -87,10 +88,22 @@ static inline uint64_t weft__wait_next(const struct weft__strand *s)
 	return weft__wait_ticket(s) + 1;
 }
 
-unsigned weft__wait_park_locked(struct weft__strand *s, struct weft__spin *lock, const char *what,
+unsigned weft__wait_park_locked(struct weft__strand *s, struct weft__guard *lock, const char *what,
 				const void *on);
 
-enum weft__claim weft__claim(struct weft__strand *s, uint64_t ticket, unsigned code);
+static inline enum weft__claim weft__claim(struct weft__strand *s, uint64_t ticket, unsigned code)
+{
+	for (;;) {
+		uint64_t word = load_acquire(&s->word);
+
+		if (word >> 16 != ticket || (word & WEFT__STATE) == WEFT__RUNNING)
+			return WEFT__CLAIM_LOST;
+		/* O1, O2 of wait.c */
+		if (cas_seqcst(&s->word, word, ticket << 16 | (uint64_t)code << 8))
+			return (word & WEFT__STATE) == WEFT__PARKED ? WEFT__CLAIM_PARKED
+								    : WEFT__CLAIM_WAITING;
+	}
+}
 
 /* The strand that was claimed PARKED goes on.  Quietly: see weft__ready. */
 void weft__resume(struct weft__strand *s);
@@ -106,8 +119,13 @@ static inline bool weft__wake(struct weft__strand *s, uint64_t ticket, unsigned 
 	return claim != WEFT__CLAIM_LOST;
 }
 
+int weft__code_failure(unsigned code);
+
 /* The error of a code: 0, WEFT_ECANCELED, WEFT_ETIMEDOUT ... */
-int weft__code_error(unsigned code);
+static inline int weft__code_error(unsigned code)
+{
+	return WEFT_LIKELY(code == WEFT__GRANTED) ? 0 : weft__code_failure(code);
+}
 
 enum { WEFT__BUDGET = 128 }; /* points in a row (CO-5) */
 
@@ -124,6 +142,21 @@ static inline bool weft__is_due(struct weft__strand *s)
 static inline int weft__point(struct weft__strand *s)
 {
 	return WEFT_LIKELY(!weft__is_due(s)) ? 0 : weft__point_slowly(s);
+}
+
+/* Both at once: a point, and who and where the caller is after it, which may be on
+ * another worker.  Outside of all tasks, where `strand` is NULL, it is none. */
+static inline int weft__point_me(struct weft__here *me)
+{
+	struct weft__here here = weft__here();
+	int rc = 0;
+
+	if (WEFT_UNLIKELY(here.strand && weft__is_due(here.strand))) {
+		rc = weft__point_slowly(here.strand);
+		here = weft__here();
+	}
+	*me = here;
+	return rc;
 }
 
 /* A plain thread that waits like a strand.  It has no scope: nothing cancels it. */

@@ -144,7 +144,7 @@ static void run_here(struct weft__job *job)
 static void wait_done(struct weft__frame *f)
 {
 	while (load_acquire(&f->state) != DONE) { /* O1 */
-		if (weft__suspend(await, f) == 0)
+		if (weft__suspend(weft__worker_self(), await, f) == 0)
 			continue;
 		struct weft__job *job = weft__deque_pop(&weft__worker_self()->deque);
 		if (job)

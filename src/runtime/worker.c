@@ -292,9 +292,8 @@ bool weft__run_here(void)
 	return job != NULL;
 }
 
-int weft__suspend(weft__after_fn *after, void *arg)
+int weft__suspend(struct weft__worker *w, weft__after_fn *after, void *arg)
 {
-	struct weft__worker *w = weft__worker_self();
 	struct weft__fiber *next = successor(w);
 
 	if (!next)

@@ -90,10 +90,10 @@ void weft__worker_fini(struct weft__worker *w);
 /* The body of a worker's thread: runs jobs until the runtime stops. */
 void weft__worker_main(struct weft__worker *w);
 
-/* Suspends the calling fiber; `after` runs on the next fiber.  Returns when
+/* Suspends the calling fiber of worker w; `after` runs on the next fiber.  Returns when
  * somebody made the fiber ready again, perhaps on another worker.
  * WEFT_ENOMEM when there is no stack to go on with; nothing happened then. */
-int weft__suspend(weft__after_fn *after, void *arg);
+int weft__suspend(struct weft__worker *w, weft__after_fn *after, void *arg);
 
 /* Makes a suspended fiber ready, from any thread.  Quietly: nobody is woken for
  * it; the caller calls weft__idle_notify when it has made all ready. */
