@@ -235,15 +235,24 @@ const char *weft__strand_name(const struct weft__strand *s)
 
 void weft_scope_cancel_because(struct weft_scope *scope, int code, const char *message)
 {
+	struct weft__strand *self = weft__strand_self();
+	struct weft__scope *s = weft__scope_of(scope);
 	struct weft_reason reason = {
 		.kind = WEFT_REASON_EXPLICIT,
 		.code = code,
 		.message = message,
-		.source = weft__strand_name(weft__strand_self()),
+		.source = weft__strand_name(self),
 	};
 
-	if (scope)
-		weft__scope_cancel(weft__scope_of(scope), reason);
+	if (!s)
+		return;
+	if (s->owner == self) {
+		weft__scope_cancel(s, reason);
+		return;
+	}
+	weft__scope_pin(s); /* I3: the owner, woken, may leave before this is done */
+	weft__scope_cancel(s, reason);
+	weft__scope_unpin(s);
 }
 
 void weft_scope_cancel(struct weft_scope *scope)
