@@ -14,8 +14,9 @@
  * it can ask weft_thread_cancelled().  With .abandon the caller goes on at once and
  * the call runs on by itself, which needs an argument that it owns: .copy or .drop.
  *
- *   threads    to_thread, run, submit, map, close: tasks; from a plain thread
- *              weft_to_thread calls fn right there.  create, destroy: any.
+ *   threads    to_thread, run, submit, map: tasks; from a plain thread weft_to_thread
+ *              calls fn right there, the others return WEFT_ENOTASK.  create, close, dump:
+ *              any.
  *   memory     arguments are borrowed until the call returns, unless said.
  *   errors     0 or more and other negative codes are what fn returned; of weft's own:
  *              WEFT_ECANCELED, WEFT_ECLOSED, WEFT_EAGAIN when no thread can be had,
@@ -26,12 +27,15 @@
 #define WEFT_OFFLOAD_H
 
 #include <stdbool.h>
+#include <stdio.h>
 
 #include <weft/base.h>
 #include <weft/time.h>
 
 WEFT_BEGIN_DECLS
 
+struct weft_group;
+struct weft_limiter;
 struct weft_thread_pool;
 
 struct weft_thread_pool_opts {
@@ -41,16 +45,20 @@ struct weft_thread_pool_opts {
 	const char *name; /* of its threads, up to 9 bytes count; NULL: "weft/io" */
 };
 
-/* A pool of the runtime that the caller is a task of, or of the default one.  Threads
- * are started as they are needed.  WEFT_ENOMEM. */
+/* Threads are started as they are needed.  A pool belongs to no runtime.  WEFT_EINVAL,
+ * WEFT_ENOMEM. */
 WEFT_API int weft_thread_pool_create_opt(struct weft_thread_pool **pool,
 					 const struct weft_thread_pool_opts *opts);
 
 /* No new jobs from here on.  rc = 0: runs what is queued; rc < 0: cancels it, and asks
  * what runs to stop.  Then waits for what runs, in every case, and ends the threads.
  * When the caller is cancelled or its deadline passes first: WEFT_ECANCELED; the pool
- * stays closed, and close may be called again.  The pool is gone after 0. */
+ * stays closed, and close may be called again.  The pool is gone after 0, so one caller
+ * at a time.  In a child of fork, which has none of the threads: WEFT_ESHUTDOWN. */
 WEFT_API int weft_thread_pool_close(struct weft_thread_pool *pool, int rc);
+
+/* Prints how many jobs run and wait, and the names (.name) of those that run. */
+WEFT_API void weft_thread_pool_dump(struct weft_thread_pool *pool, FILE *out);
 
 /* Jobs that wait for a thread, and jobs that run, abandoned ones included. */
 WEFT_API size_t weft_thread_pool_queued(struct weft_thread_pool *pool);
@@ -59,15 +67,18 @@ WEFT_API size_t weft_thread_pool_running(struct weft_thread_pool *pool);
 struct weft_to_thread_opts {
 	size_t size;		       /* sizeof(struct weft_to_thread_opts) */
 	struct weft_thread_pool *pool; /* NULL: that of the runtime */
-	const char *name;	       /* for reports; borrowed */
+	const char *name;	       /* for reports; 31 bytes count */
 	bool abandon;		       /* a cancel does not wait for the call */
 	size_t copy;		       /* fn gets a copy of so many bytes at arg */
 	void (*drop)(void *arg);       /* gets the argument when an abandoned call has ended, or
 					* when a call with .abandon never began */
 	int interrupt;		       /* on a cancel, send this signal to the thread, again and
-					* again until fn returns: blocking system calls return
-					* EINTR.  The application has a handler for it, without
-					* SA_RESTART */
+					* again until fn returns, or once with .abandon: blocking
+					* system calls return EINTR.  The application has a handler
+					* for it, without SA_RESTART */
+	struct weft_limiter *limiter;  /* (weft/sync.h) the job takes a token, for which the
+					* caller waits, and keeps it until the thread is done
+					* with it, abandoned or not; or NULL */
 };
 
 /* Runs fn(arg) on a thread of the pool; returns what it returned.
@@ -86,10 +97,21 @@ WEFT_API int weft_thread_check(void);
  * then.  WEFT_ENOTASK on other threads. */
 WEFT_API int weft_thread_commit(void);
 
+/* As a run without waiting for it: a child of the group g does, and has its result.
+ * fn gets arg and not a copy, which must stay until the group is closed.  WEFT_EINVAL,
+ * WEFT_ENOMEM, and the errors of weft_spawn; then fn is not called.  In the group:
+ * WEFT_ECLOSED when the pool is. */
+WEFT_API int weft_thread_pool_submit(struct weft_thread_pool *pool, struct weft_group *g,
+				     weft_fn *fn, void *arg);
+
 /* Runs fn on each of n items of `size` bytes; as many at once as the pool has threads.
- * The first error cancels what has not begun, and is returned; *failed (may be NULL)
- * is its index.  A thread takes item after item, and makes room between two of them when
- * other jobs have waited for 100 us. */
+ * An error, or a cancel of the caller, cancels what has not begun, and asks what runs to
+ * stop, for which it waits.  Returned is the error of the item with the lowest index of
+ * those that failed; *failed (may be NULL) is that index.  WEFT_ECANCELED, WEFT_ECLOSED,
+ * WEFT_ENOTASK.  A pool that is closed with 0 meanwhile waits for all of the map.
+ *
+ * A thread takes item after item, and makes room between two of them when other jobs have
+ * waited for 100 us. */
 WEFT_API int weft_thread_pool_map(struct weft_thread_pool *pool, weft_fn *fn, void *items, size_t n,
 				  size_t size, size_t *failed);
 

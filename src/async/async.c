@@ -67,7 +67,7 @@ static void stop(struct weft_runtime *rt)
 	weft__processes_end(&rt->async->processes);
 	weft__events_stop(rt);
 	weft__pool_shut(&rt->async->pool, true);
-	weft__pool_await(&rt->async->pool);
+	weft__pool_await(&rt->async->pool, 0);
 }
 
 static void end(struct weft_runtime *rt)

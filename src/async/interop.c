@@ -6,9 +6,12 @@
  *
  *   I1  A portal counts the calls under way, under its lock; the task that opened it
  *       does not leave its scope before there are none, and takes the lock once after
- *       it was woken: the last touch of a call is the unlock.
+ *       it was woken: the last touch of a call, of portal and runtime, is the unlock.
  *   I2  A future's node takes no cancel after ENDED, which is set under its lock before
  *       the node is unlinked; and the future is not let go before DONE, set after that.
+ *       Who waits takes its lock after it was woken, as in I1.
+ *   I3  A cancel of a future is a call of its portal too: the runtime stays until the
+ *       walk is done.
  */
 #include <weft/error.h>
 #include <weft/interop.h>
@@ -17,7 +20,9 @@
 
 #include "async/async.h"
 #include "async/interop.h"
+#include "async/locals.h"
 #include "async/offload.h"
+#include "async/quiet.h"
 #include "async/scope.h"
 #include "async/wait.h"
 #include "runtime/runtime.h"
@@ -63,6 +68,7 @@ int weft_portal_open(struct weft_portal *portal)
 	p->calls = 0;
 	p->ticket = 0;
 	p->in = s->in;
+	weft__locals_ref(p->in.locals);
 	p->state = PORTAL_OPEN;
 	return 0;
 }
@@ -79,7 +85,8 @@ static void await_calls(struct portal *p, struct weft__strand *s)
 			weft__wait_end(s);
 			return;
 		}
-		weft__wait_park(s, "calls through a portal", p);
+		if (weft__wait_park(s, "calls through a portal", p) == WEFT__NO_STACK)
+			weft__wait_without_stack();
 	}
 }
 
@@ -99,6 +106,7 @@ int weft_portal_close(struct weft_portal *portal, int rc)
 	await_calls(p, s);
 	rc = weft__scope_outcome(&p->scope, rc);
 	weft__scope_exit(&p->scope);
+	weft__locals_unref(p->in.locals);
 	return rc;
 }
 
@@ -107,7 +115,9 @@ static int enter(struct portal *p, struct weft__ambient *in)
 	int rc = WEFT_ECLOSED;
 
 	weft__spin_lock(&p->lock);
-	if (p->state == PORTAL_OPEN) {
+	if (p->state == PORTAL_OPEN && weft__gate_is_closed(p->scope.runtime->roots)) {
+		rc = WEFT_ESHUTDOWN; /* the call that keeps the runtime is that of the owner */
+	} else if (p->state == PORTAL_OPEN) {
 		p->calls++;
 		*in = p->in;
 		in->node = &p->scope.node;
@@ -117,29 +127,53 @@ static int enter(struct portal *p, struct weft__ambient *in)
 	return rc;
 }
 
+/* One more call, while there is one. */
+static void hold(struct portal *p)
+{
+	weft__spin_lock(&p->lock);
+	p->calls++;
+	weft__spin_unlock(&p->lock);
+}
+
 static void leave(struct portal *p)
 {
-	struct weft__strand *owner = p->scope.owner;
-	enum weft__claim claim = WEFT__CLAIM_LOST;
-
 	weft__spin_lock(&p->lock);
 	if (--p->calls == 0 && p->state == PORTAL_CLOSED)
-		claim = weft__claim(owner, p->ticket, WEFT__GRANTED);
+		weft__wake(p->scope.owner, p->ticket, WEFT__GRANTED);
 	weft__spin_unlock(&p->lock); /* I1 */
-	if (claim == WEFT__CLAIM_PARKED)
-		weft__resume(owner);
 }
 
 /* --- calls that are waited for -------------------------------------------- */
 
+/* What a blocking call runs on behalf of its task. */
+struct on_behalf {
+	weft_fn *fn;
+	void *arg;
+	struct weft_runtime *runtime;
+};
+
+/* As a task.  The blocking call is not what is waited for meanwhile (run_job in
+ * offload.c): virtual time passes, and a deadlock is one. */
+static int run_on_behalf(void *arg)
+{
+	const struct on_behalf *b = arg;
+
+	weft__quiet_release(b->runtime);
+	int rc = b->fn(b->arg);
+	weft__quiet_hold(b->runtime);
+	return rc;
+}
+
 int weft__from_host(weft_fn *fn, void *arg)
 {
-	struct weft_runtime *rt;
+	struct on_behalf b = { fn, arg, NULL };
 	struct weft__ambient in;
 
-	if (!weft__host_hold(&rt, &in))
+	if (!weft__host_hold(&b.runtime, &in))
 		return WEFT_ECANCELED;
-	int rc = weft__root_run_in(rt, &in, fn, arg);
+	int rc = WEFT_ESHUTDOWN;
+	if (!weft__gate_is_closed(b.runtime->roots))
+		rc = weft__root_run_in(b.runtime, &in, run_on_behalf, &b);
 	weft__host_release();
 	return rc;
 }
@@ -177,7 +211,13 @@ struct future {
 	void *arg;
 	int rc;
 	struct portal *portal;
-	struct weft__strand *waiter;
+	struct weft__list waiters;
+};
+
+/* On the stack of who waits. */
+struct future_waiter {
+	struct weft__list link;
+	struct weft__strand *strand;
 	uint64_t ticket;
 };
 
@@ -191,16 +231,15 @@ static struct future *future_of(struct weft_future *f)
 /* The last touch of the future by its task. */
 static void publish(struct future *f)
 {
-	enum weft__claim claim = WEFT__CLAIM_LOST;
+	struct weft__list *first;
 
 	weft__spin_lock(&f->lock);
-	struct weft__strand *waiter = f->waiter;
 	f->state = DONE;
-	if (waiter)
-		claim = weft__claim(waiter, f->ticket, WEFT__GRANTED);
-	weft__spin_unlock(&f->lock);
-	if (claim == WEFT__CLAIM_PARKED)
-		weft__resume(waiter);
+	while ((first = weft__list_pop_front(&f->waiters))) {
+		struct future_waiter *w = WEFT__CONTAINER(first, struct future_waiter, link);
+		weft__wake(w->strand, w->ticket, WEFT__GRANTED);
+	}
+	weft__spin_unlock(&f->lock); /* I2 */
 }
 
 static void run_future(struct weft__job *job)
@@ -208,8 +247,11 @@ static void run_future(struct weft__job *job)
 	struct future *f = (struct future *)job;
 	struct portal *p = f->portal;
 
-	weft__worker_fiber(weft__worker_self())->strand = &f->strand;
+	struct weft__fiber *fiber = weft__worker_fiber(weft__worker_self());
+
+	fiber->strand = &f->strand;
 	f->rc = f->fn(f->arg);
+	fiber->strand = NULL; /* whoever looks at this worker from outside finds nobody */
 	weft__spin_lock(&f->lock);
 	f->state = ENDED; /* I2 */
 	weft__spin_unlock(&f->lock);
@@ -233,6 +275,7 @@ int weft_from_thread_nowait(struct weft_portal *portal, weft_fn *fn, void *arg,
 		return rc;
 	struct weft_runtime *rt = portal_of(portal)->scope.runtime;
 	*f = (struct future){ .fn = fn, .arg = arg, .portal = portal_of(portal) };
+	weft__list_init(&f->waiters);
 	weft__strand_init(&f->strand, rt, &in);
 	store_relaxed(&f->job.run, run_future);
 	weft__submit(rt, &f->job);
@@ -251,18 +294,21 @@ bool weft_future_is_done(struct weft_future *future)
 
 static int await_future(struct future *f, struct weft__strand *s)
 {
+	struct future_waiter me = { .strand = s };
 	int rc = weft__wait_begin(s, WEFT__ABORTABLE);
 
 	if (rc != 0)
 		return rc;
+	me.ticket = weft__wait_ticket(s);
+	weft__list_init(&me.link);
 	weft__spin_lock(&f->lock);
 	bool done = f->state == DONE;
-	f->waiter = s;
-	f->ticket = weft__wait_ticket(s);
+	if (!done)
+		weft__list_push_back(&f->waiters, &me.link);
 	weft__spin_unlock(&f->lock);
 	unsigned code = done ? weft__wait_end(s) : weft__wait_park(s, "a future", f);
 	weft__spin_lock(&f->lock);
-	f->waiter = NULL;
+	weft__list_remove(&me.link);
 	done = f->state == DONE;
 	weft__spin_unlock(&f->lock);
 	return done ? 0 : weft__code_error(code);
@@ -276,9 +322,13 @@ int weft_future_wait(struct weft_future *future, int *rc)
 
 	if (!f)
 		return WEFT_EINVAL;
+	if (weft__forked() && !weft_future_is_done(future))
+		return WEFT_ESHUTDOWN;
 	int error = s->runtime ? weft__point(s) : 0;
-	if (error == 0)
-		error = await_future(f, s);
+	while (error == 0 && (error = await_future(f, s)) == WEFT_ENOMEM) {
+		weft__wait_without_stack();
+		error = 0;
+	}
 	if (error == 0 && rc)
 		*rc = f->rc;
 	return error;
@@ -289,14 +339,19 @@ bool weft_future_cancel(struct weft_future *future)
 	struct future *f = future_of(future);
 	struct weft_runtime *rt = f->strand.runtime;
 	struct weft__node *n = &f->strand.node;
+	struct portal *p = f->portal;
 
 	weft__spin_lock(&f->lock);
 	bool fresh = f->state == UNDER_WAY && weft__node_mark(n, WEFT__NODE_CANCELLED);
-	if (fresh)
+	if (fresh) {
 		weft__walk_queue(rt, n); /* pins the node, and so the future */
+		hold(p);		 /* I3 */
+	}
 	weft__spin_unlock(&f->lock);
-	if (fresh)
+	if (fresh) {
 		weft__walk_all(rt);
+		leave(p);
+	}
 	return fresh;
 }
 

@@ -10,13 +10,15 @@
  * Invariants
  *
  *   I1  state, ticket and pins are under the job's lock.  The thread's last touch of a
- *       job that somebody waits for is the unlock behind DONE; the waiter looks at the
- *       state under the lock before it lets the job go.
+ *       job that somebody waits for, and of that one's runtime, is the unlock behind DONE;
+ *       the waiter looks at the state under the lock before it lets the job go.
  *   I2  A job that can be abandoned is allocated, with its copy of the argument; from
  *       ABANDONED on it is the thread's, before that the waiter's.
  *   I3  A caller is not let go while its call runs something on its behalf
  *       (weft_from_thread): `pins`.  What runs is in the caller's scope and sees the
  *       cancel, so that is soon.
+ *   I4  A job that is QUEUED keeps its pool from ending; whoever takes it back looks at
+ *       the state first, and keeps the job's lock until the pool's is free.
  */
 #include "async/offload.h"
 
@@ -25,6 +27,7 @@
 #include <string.h>
 
 #include <weft/error.h>
+#include <weft/sync.h>
 #include <weft/task.h>
 
 #include "async/async.h"
@@ -58,7 +61,8 @@ struct job {
 	struct weft__ambient in; /* what the caller runs in */
 	struct weft_thread_pool *pool;
 	void (*drop)(void *arg);
-	size_t size; /* of the allocation, 0: on the caller's stack */
+	struct weft_limiter *limiter; /* of which the job has a token, or NULL */
+	size_t size;		      /* of the allocation, 0: on the caller's stack */
 };
 
 /* The call that this thread runs. */
@@ -68,6 +72,8 @@ static __thread struct job *current;
 
 static void free_job(struct job *j)
 {
+	if (j->limiter)
+		weft_limiter_release_for(j->limiter, j);
 	weft__locals_unref(j->in.locals);
 	if (j->size)
 		weft__free(j, j->size);
@@ -82,21 +88,21 @@ static void drop_abandoned(struct job *j)
 
 static void finish(struct job *j, int rc)
 {
-	struct weft__strand *s = j->strand;
-	enum weft__claim claim = WEFT__CLAIM_LOST;
-
 	weft__spin_lock(&j->lock);
 	bool abandoned = j->state == ABANDONED;
 	if (!abandoned) {
 		j->state = DONE;
 		j->rc = rc;
-		claim = weft__claim(s, j->ticket, WEFT__GRANTED);
+		weft__wake(j->strand, j->ticket, WEFT__GRANTED); /* I1 */
 	}
-	weft__spin_unlock(&j->lock); /* I1 */
+	weft__spin_unlock(&j->lock);
 	if (abandoned)
 		drop_abandoned(j);
-	else if (claim == WEFT__CLAIM_PARKED)
-		weft__resume(s);
+}
+
+static void fail(struct weft__pool_job *pooled, int rc)
+{
+	finish((struct job *)pooled, rc);
 }
 
 static void allow(int signo, int how)
@@ -160,6 +166,12 @@ int weft_thread_commit(void)
 	return late ? WEFT_ECANCELED : 0;
 }
 
+/* With the lock held: the caller, if it is cancelled, need not wait. */
+static bool may_go(const struct job *j)
+{
+	return j->abandon && j->pins == 0 && (j->state == QUEUED || j->state == RUNNING);
+}
+
 bool weft__host_exists(void)
 {
 	return current != NULL;
@@ -185,15 +197,12 @@ bool weft__host_hold(struct weft_runtime **rt, struct weft__ambient *in)
 void weft__host_release(void)
 {
 	struct job *j = current;
-	enum weft__claim claim = WEFT__CLAIM_LOST;
 
 	weft__spin_lock(&j->lock);
-	/* A caller that could not let go before looks again. */
-	if (--j->pins == 0 && load_relaxed(&j->cancelled) && j->abandon)
-		claim = weft__claim(j->strand, j->ticket, WEFT__CANCELLED);
+	j->pins--;
+	if (load_relaxed(&j->cancelled) && may_go(j))
+		weft__wake(j->strand, j->ticket, WEFT__CANCELLED);
 	weft__spin_unlock(&j->lock);
-	if (claim == WEFT__CLAIM_PARKED)
-		weft__resume(j->strand);
 }
 
 const struct weft_local **weft__host_locals(void)
@@ -230,7 +239,7 @@ static void interrupt(struct job *j)
 	weft__spin_unlock(&j->lock);
 }
 
-/* One wait: true when it ended by a cancel. */
+/* One wait: true when the caller may want to go. */
 static bool wait_once(struct job *j, unsigned flags)
 {
 	struct weft__strand *s = j->strand;
@@ -241,10 +250,11 @@ static bool wait_once(struct job *j, unsigned flags)
 	weft__spin_lock(&j->lock);
 	store_relaxed(&j->ticket, weft__wait_ticket(s));
 	bool over = j->state == DONE;
+	bool released = load_relaxed(&j->cancelled) && may_go(j); /* since the last wait */
 	weft__spin_unlock(&j->lock);
-	if (over) {
+	if (over || released) {
 		weft__wait_end(s);
-		return false;
+		return released;
 	}
 	bool sound = j->interrupt && load_relaxed(&j->cancelled);
 	if (sound) {
@@ -255,6 +265,8 @@ static bool wait_once(struct job *j, unsigned flags)
 	unsigned code = weft__wait_park(s, "a blocking call", j);
 	if (sound)
 		weft__timer_disarm(&alarm.timer);
+	if (code == WEFT__NO_STACK)
+		weft__wait_without_stack();
 	return code == WEFT__CANCELLED;
 }
 
@@ -266,11 +278,21 @@ static bool is_done(struct job *j)
 	return done;
 }
 
+static bool take_back(struct job *j)
+{
+	weft__spin_lock(&j->lock);
+	bool mine = j->state == QUEUED && weft__pool_remove(j->pool, &j->pooled); /* I4 */
+	weft__spin_unlock(&j->lock);
+	return mine;
+}
+
 /* The caller wants to go.  True when the call is the thread's from here on (I2). */
 static bool let_go(struct job *j)
 {
 	weft__spin_lock(&j->lock);
-	bool gone = j->abandon && j->pins == 0 && (j->state == QUEUED || j->state == RUNNING);
+	bool gone = may_go(j);
+	if (gone && j->interrupt && j->state == RUNNING)
+		pthread_kill(j->thread, j->interrupt);
 	if (gone)
 		j->state = ABANDONED;
 	weft__spin_unlock(&j->lock);
@@ -289,7 +311,7 @@ static bool await(struct job *j)
 			return true;
 		if (!aborted)
 			continue;
-		if (weft__pool_remove(j->pool, &j->pooled)) {
+		if (take_back(j)) {
 			j->rc = WEFT_ECANCELED;
 			return true;
 		}
@@ -304,7 +326,7 @@ static void init(struct job *j, struct weft__strand *s, weft_fn *fn, void *arg,
 		 const struct weft_to_thread_opts *o)
 {
 	*j = (struct job){
-		.pooled.run = run,
+		.pooled = { .name = o ? o->name : NULL, .run = run, .fail = fail },
 		.fn = fn,
 		.arg = arg,
 		.strand = s,
@@ -319,12 +341,26 @@ static void init(struct job *j, struct weft__strand *s, weft_fn *fn, void *arg,
 	weft__locals_ref(j->in.locals);
 }
 
-static int run_job(struct job *j)
+typedef int submit_fn(struct weft_thread_pool *pool, struct weft__pool_job *job);
+
+/* The token is the job's, which may outlive its caller (TH-3). */
+static int take_token(struct job *j, struct weft_limiter *limiter)
+{
+	int rc = limiter ? weft_limiter_acquire_for(limiter, j) : 0;
+
+	if (rc == 0)
+		j->limiter = limiter;
+	return rc;
+}
+
+static int run_job(struct job *j, struct weft_limiter *limiter, submit_fn *submit)
 {
 	struct weft_runtime *rt = j->runtime;
+	int rc = take_token(j, limiter);
 
 	weft__quiet_hold(rt);
-	int rc = weft__pool_submit(j->pool, &j->pooled);
+	if (rc == 0)
+		rc = submit(j->pool, &j->pooled);
 	bool mine = rc != 0 || await(j);
 	weft__quiet_release(rt);
 	if (!mine)
@@ -344,7 +380,7 @@ static int run_here(struct weft__strand *s, weft_fn *fn, void *arg,
 	struct job j;
 
 	init(&j, s, fn, arg, o);
-	return run_job(&j);
+	return run_job(&j, o ? o->limiter : NULL, weft__pool_submit);
 }
 
 /* Room for the argument behind the job. */
@@ -355,7 +391,7 @@ static int run_owned(struct weft__strand *s, weft_fn *fn, void *arg,
 	struct job *j = weft__alloc(head + o->copy);
 
 	if (!j) {
-		if (o->drop)
+		if (o->abandon && o->drop)
 			o->drop(arg);
 		return WEFT_ENOMEM;
 	}
@@ -363,7 +399,7 @@ static int run_owned(struct weft__strand *s, weft_fn *fn, void *arg,
 	j->size = head + o->copy;
 	if (o->copy)
 		j->arg = memcpy((char *)j + head, arg, o->copy);
-	return run_job(j);
+	return run_job(j, o->limiter, weft__pool_submit);
 }
 
 /* --- pools --------------------------------------------------------------- */
@@ -387,28 +423,63 @@ int weft_thread_pool_create_opt(struct weft_thread_pool **pool,
 	return 0;
 }
 
-/* What has not begun never will. */
-static void cancel_queued(struct weft_thread_pool *pool)
+/* What runs may be a call that was abandoned: nobody else says that it is pending. */
+static int await_end(struct weft_thread_pool *pool)
 {
-	struct weft__list jobs, *first;
+	struct weft__strand *s = weft__strand_self();
 
-	weft__pool_take_all(pool, &jobs);
-	while ((first = weft__list_pop_front(&jobs)))
-		finish((struct job *)WEFT__CONTAINER(first, struct weft__pool_job, link),
-		       WEFT_ECANCELED);
+	if (!s)
+		return weft__pool_await(pool, 0);
+	weft__quiet_hold(s->runtime);
+	int rc = weft__pool_await(pool, WEFT__ABORTABLE);
+	weft__quiet_release(s->runtime);
+	return rc;
 }
 
 int weft_thread_pool_close(struct weft_thread_pool *pool, int rc)
 {
 	if (!pool)
 		return WEFT_EINVAL;
+	if (weft__forked())
+		return WEFT_ESHUTDOWN; /* the threads are not in the child */
 	weft__pool_shut(pool, rc < 0);
-	if (rc < 0)
-		cancel_queued(pool);
-	int error = weft__pool_await(pool);
+	int error = await_end(pool);
 	if (error == 0)
 		weft__free(pool, sizeof *pool);
 	return error;
+}
+
+/* --- without waiting ------------------------------------------------------- */
+
+struct submitted {
+	struct weft_thread_pool *pool;
+	weft_fn *fn;
+	void *arg;
+};
+
+static void drop_submitted(void *arg)
+{
+	weft__free(arg, sizeof(struct submitted));
+}
+
+static int run_submitted(void *arg)
+{
+	struct submitted s = *(struct submitted *)arg;
+
+	drop_submitted(arg);
+	return weft_thread_pool_run(s.pool, s.fn, s.arg);
+}
+
+int weft_thread_pool_submit(struct weft_thread_pool *pool, struct weft_group *g, weft_fn *fn,
+			    void *arg)
+{
+	if (!pool || !g || !fn)
+		return WEFT_EINVAL;
+	struct submitted *s = weft__alloc(sizeof *s);
+	if (!s)
+		return WEFT_ENOMEM;
+	*s = (struct submitted){ pool, fn, arg };
+	return weft_spawn(g, run_submitted, s, .drop = drop_submitted);
 }
 
 /* --- one call an item ---------------------------------------------------- */
@@ -421,13 +492,19 @@ struct map {
 	char *items;
 	size_t n, size;
 	uint64_t next;
-	uint64_t failed; /* lowest index that failed, or n */
+	struct weft__spin lock; /* all below */
+	uint64_t failed;	/* lowest index that failed, or n */
+	int rc;			/* of that item */
 };
 
-static void note_failed(struct map *m, uint64_t i)
+static void note_failed(struct map *m, uint64_t i, int rc)
 {
-	for (uint64_t was; i < (was = load_relaxed(&m->failed));)
-		cas_seqcst(&m->failed, was, i);
+	weft__spin_lock(&m->lock);
+	if (i < m->failed) {
+		m->failed = i;
+		m->rc = rc;
+	}
+	weft__spin_unlock(&m->lock);
 }
 
 /* On a thread of the pool: item after item, since a way there and back costs more than
@@ -445,7 +522,7 @@ static int map_there(void *arg)
 			return 0;
 		int rc = m->fn(m->items + i * m->size);
 		if (rc < 0 && !weft_thread_cancelled())
-			note_failed(m, i);
+			note_failed(m, i, rc);
 		if (rc < 0)
 			return rc;
 		if (load_relaxed(&m->pool->queued) &&
@@ -456,33 +533,65 @@ static int map_there(void *arg)
 
 static int map_some(void *arg)
 {
+	struct weft__strand *s = weft__strand_self();
 	struct map *m = arg;
 	int rc;
 
-	do
-		rc = weft_thread_pool_run(m->pool, map_there, m);
-	while (rc == MORE);
+	do {
+		struct job j;
+
+		rc = weft__point(s);
+		if (rc != 0)
+			return rc;
+		init(&j, s, map_there, m, &(const struct weft_to_thread_opts){ .pool = m->pool });
+		rc = run_job(&j, NULL, weft__pool_submit_held);
+	} while (rc == MORE);
 	return rc;
+}
+
+static int map(struct map *m)
+{
+	struct weft_group g;
+	int rc = weft_group_open(&g);
+
+	if (rc != 0)
+		return rc;
+	size_t runners = m->n < m->pool->most ? m->n : m->pool->most;
+	for (size_t i = 0; i < runners && rc == 0; i++)
+		rc = weft_spawn(&g, map_some, m);
+	rc = weft_group_close(&g, rc);
+	return rc < 0 && m->failed < m->n ? m->rc : rc;
 }
 
 int weft_thread_pool_map(struct weft_thread_pool *pool, weft_fn *fn, void *items, size_t n,
 			 size_t size, size_t *failed)
 {
-	struct map m = { pool, fn, items, n, size, 0, n };
-	struct weft_group g;
+	struct map m = {
+		.pool = pool, .fn = fn, .items = items, .n = n, .size = size, .failed = n
+	};
 
 	if (!pool || !fn || (n && (!items || !size)))
 		return WEFT_EINVAL;
-	int rc = weft_group_open(&g);
-	if (rc != 0)
-		return rc;
-	size_t runners = n < pool->most ? n : pool->most;
-	for (size_t i = 0; i < runners && rc == 0; i++)
-		rc = weft_spawn(&g, map_some, &m);
-	rc = weft_group_close(&g, rc);
+	if (!weft__pool_hold(pool))
+		return WEFT_ECLOSED;
+	int rc = map(&m);
+	weft__pool_release(pool);
 	if (rc < 0 && m.failed < n && failed)
 		*failed = (size_t)m.failed;
 	return rc;
+}
+
+/* A plain thread may block. */
+static int run_plainly(weft_fn *fn, void *arg, struct weft_limiter *limiter)
+{
+	int rc = limiter ? weft_limiter_acquire_for(limiter, &rc) : 0;
+
+	if (rc != 0)
+		return rc;
+	int result = fn(arg);
+	if (limiter)
+		weft_limiter_release_for(limiter, &rc);
+	return result;
 }
 
 int weft_to_thread_opt(weft_fn *fn, void *arg, const struct weft_to_thread_opts *o)
@@ -494,7 +603,7 @@ int weft_to_thread_opt(weft_fn *fn, void *arg, const struct weft_to_thread_opts 
 	if (o && o->abandon && !o->copy && !o->drop)
 		return WEFT_EINVAL; /* TH-2 */
 	if (!s)
-		return fn(arg);
+		return run_plainly(fn, arg, o ? o->limiter : NULL);
 	int rc = weft__point(s);
 	if (rc != 0) {
 		if (o && o->abandon && o->drop)

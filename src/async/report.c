@@ -419,9 +419,8 @@ void weft__report_stuck(struct weft_runtime *rt)
 	look(snap, &rt->root);
 	print_tree(stderr, snap, weft__clock_now(rt), false);
 	print_rest(stderr, snap, count_unseen(rt, snap));
-	size_t calls = weft_thread_pool_running(&rt->async->pool);
-	if (calls)
-		fprintf(stderr, "and %zu blocking calls\n", calls);
+	if (weft_thread_pool_running(&rt->async->pool))
+		weft_thread_pool_dump(&rt->async->pool, stderr);
 	weft__snapshot_free(snap);
 }
 

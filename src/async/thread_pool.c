@@ -19,6 +19,10 @@
  *       sleeps or ends.
  *   I3  `idle` is a stack: the thread that slept last is warm, the ones at the bottom
  *       get old and end.
+ *   I4  Where there is no thread and none can be had nothing stays queued (TH-6).
+ *   I5  A closed pool ends, and may be gone, when it has no threads, no manager and no
+ *       holders.  Who submits a job once may touch the pool while that job is queued;
+ *       who is to touch it later holds it.
  *
  * A job wakes or creates one thread at most, and none while one searches.  Whether a
  * queue that stays needs more is not known at once: a thousand calls of 100 ns are done
@@ -65,8 +69,9 @@ enum {
 
 /* A thread of the pool, on its own stack. */
 struct thread {
-	struct weft__list link; /* in pool->idle */
+	struct weft__list link; /* in pool->idle or busy */
 	uint32_t woken;
+	char job[32]; /* what it runs: a copy, for a caller that goes takes its string along */
 };
 
 int weft__pool_init(struct weft_thread_pool *pool, unsigned most, int64_t idle, const char *name)
@@ -77,6 +82,7 @@ int weft__pool_init(struct weft_thread_pool *pool, unsigned most, int64_t idle, 
 	};
 	weft__list_init(&pool->queue);
 	weft__list_init(&pool->idle);
+	weft__list_init(&pool->busy);
 	weft__list_init(&pool->closers);
 	snprintf(pool->name, sizeof pool->name, "%s", name ? name : "weft/io");
 	return 0;
@@ -149,12 +155,19 @@ static int create_thread(struct weft_thread_pool *pool, void *(*main)(void *arg)
 	return rc;
 }
 
+/* With the lock held: a thread sleeps, or one more may be created.  There can be more than
+ * `most`, when that was lowered. */
+static bool may_have_more(const struct weft_thread_pool *pool)
+{
+	return pool->threads < pool->most || !weft__list_is_empty(&pool->idle);
+}
+
 static void *manager_main(void *arg);
 
 /* With the lock held: the thread that takes a job leaves others behind. */
 static void call_manager(struct weft_thread_pool *pool)
 {
-	if (pool->managing || (pool->threads == pool->most && weft__list_is_empty(&pool->idle)))
+	if (pool->managing || !may_have_more(pool))
 		return;
 	pool->managing = true;
 	if (pool->managed) {
@@ -216,10 +229,26 @@ static void end_pool(struct weft_thread_pool *pool)
 /* With the lock held, which is given up. */
 static void unlock_or_end(struct weft_thread_pool *pool)
 {
-	if (pool->closed && pool->threads == 0 && !pool->managed && !pool->ended)
+	if (pool->closed && pool->threads == 0 && !pool->managed && pool->holders == 0 &&
+	    !pool->ended)
 		end_pool(pool);
 	else
 		weft__spin_unlock(&pool->lock);
+}
+
+/* With the lock held, which is given up meanwhile. */
+static void run_job(struct weft_thread_pool *pool, struct thread *me, struct weft__pool_job *job)
+{
+	pool->running++;
+	weft__list_push_front(&pool->busy, &me->link);
+	me->job[0] = '\0';
+	if (job->name)
+		strncat(me->job, job->name, sizeof me->job - 1);
+	weft__spin_unlock(&pool->lock);
+	job->run(job);
+	weft__spin_lock(&pool->lock);
+	weft__list_remove(&me->link);
+	pool->running--;
 }
 
 static void *thread_main(void *arg)
@@ -231,11 +260,7 @@ static void *thread_main(void *arg)
 	pthread_setname_np(pthread_self(), pool->name);
 	weft__spin_lock(&pool->lock);
 	while ((job = next(pool, &me))) {
-		pool->running++;
-		weft__spin_unlock(&pool->lock);
-		job->run(job);
-		weft__spin_lock(&pool->lock);
-		pool->running--;
+		run_job(pool, &me, job);
 		pool->searching++;
 	}
 	pool->threads--;
@@ -249,11 +274,11 @@ static void *thread_main(void *arg)
  * that is to be woken, or NULL. */
 static bool call_thread(struct weft_thread_pool *pool, struct thread **wake)
 {
-	struct weft__list *first = weft__list_pop_front(&pool->idle);
-
 	*wake = NULL;
-	if (!first && pool->threads == pool->most)
+	if (!may_have_more(pool))
 		return false;
+
+	struct weft__list *first = weft__list_pop_front(&pool->idle);
 	pool->searching++;
 	if (first) {
 		*wake = WEFT__CONTAINER(first, struct thread, link);
@@ -272,30 +297,45 @@ static int bring(struct weft_thread_pool *pool, bool create, struct thread *wake
 	return create ? create_thread(pool, thread_main) : 0;
 }
 
-/* No thread can be had.  Without any other the job is the caller's again. */
+/* With the lock held, which is given up meanwhile: what is queued will not run, one after
+ * the other, since each may be taken back until it is its turn.  True when `own`, of the
+ * caller, was among them; that one is not told. */
+static bool fail_queued(struct weft_thread_pool *pool, int rc, const struct weft__pool_job *own)
+{
+	struct weft__pool_job *job;
+	bool mine = false;
+
+	pool->holders++;
+	while ((pool->stop || pool->threads == 0) && (job = take(pool))) {
+		if (job == own) {
+			mine = true;
+			continue;
+		}
+		weft__spin_unlock(&pool->lock);
+		job->fail(job, rc);
+		weft__spin_lock(&pool->lock);
+	}
+	pool->holders--;
+	return mine;
+}
+
+/* No thread can be had. */
 static int no_thread(struct weft_thread_pool *pool, struct weft__pool_job *job)
 {
-	int rc = 0;
-
 	weft__spin_lock(&pool->lock);
 	pool->threads--;
 	pool->searching--;
-	if (job && pool->threads == 0 && !weft__list_is_empty(&job->link)) {
-		weft__list_remove(&job->link);
-		store_relaxed(&pool->queued, pool->queued - 1);
-		rc = WEFT_EAGAIN;
-	}
+	int rc = fail_queued(pool, WEFT_EAGAIN, job) ? WEFT_EAGAIN : 0; /* I4 */
 	unlock_or_end(pool);
 	return rc;
 }
 
-int weft__pool_submit(struct weft_thread_pool *pool, struct weft__pool_job *job)
+static int submit(struct weft_thread_pool *pool, struct weft__pool_job *job, bool refused)
 {
 	struct thread *wake = NULL;
 	bool create = false;
 
-	weft__spin_lock(&pool->lock);
-	if (pool->closed) {
+	if (refused) {
 		weft__spin_unlock(&pool->lock);
 		return WEFT_ECLOSED;
 	}
@@ -305,6 +345,34 @@ int weft__pool_submit(struct weft_thread_pool *pool, struct weft__pool_job *job)
 		create = call_thread(pool, &wake);
 	weft__spin_unlock(&pool->lock);
 	return bring(pool, create, wake) == 0 ? 0 : no_thread(pool, job);
+}
+
+int weft__pool_submit(struct weft_thread_pool *pool, struct weft__pool_job *job)
+{
+	weft__spin_lock(&pool->lock);
+	return submit(pool, job, pool->closed);
+}
+
+int weft__pool_submit_held(struct weft_thread_pool *pool, struct weft__pool_job *job)
+{
+	weft__spin_lock(&pool->lock);
+	return submit(pool, job, pool->stop);
+}
+
+bool weft__pool_hold(struct weft_thread_pool *pool)
+{
+	weft__spin_lock(&pool->lock);
+	bool open = !pool->closed;
+	pool->holders += open;
+	weft__spin_unlock(&pool->lock);
+	return open;
+}
+
+void weft__pool_release(struct weft_thread_pool *pool)
+{
+	weft__spin_lock(&pool->lock);
+	pool->holders--;
+	unlock_or_end(pool);
 }
 
 /* --- the manager --------------------------------------------------------- */
@@ -322,6 +390,8 @@ static bool nap(void)
 /* How many threads to add after `burst`, when so many took so many jobs meanwhile. */
 static unsigned next_burst(unsigned burst, bool in_time, uint64_t taken, unsigned threads)
 {
+	if (threads == 0)
+		return 1;
 	if (taken >= threads || (taken > 0 && !in_time))
 		return 0;
 	if (burst == 0 || !in_time)
@@ -366,8 +436,7 @@ static bool rest(struct weft_thread_pool *pool)
 /* With the lock held: more threads are of use. */
 static bool is_pressed(const struct weft_thread_pool *pool)
 {
-	return pool->queued > 0 &&
-	       (pool->threads < pool->most || !weft__list_is_empty(&pool->idle));
+	return pool->queued > 0 && may_have_more(pool);
 }
 
 static void *manager_main(void *arg)
@@ -423,6 +492,8 @@ void weft__pool_shut(struct weft_thread_pool *pool, bool stop)
 	}
 	store_release(&pool->pressed, 1);
 	futex_wake(&pool->pressed, 1);
+	if (stop)
+		fail_queued(pool, WEFT_ECANCELED, NULL);
 	unlock_or_end(pool);
 }
 
@@ -441,19 +512,10 @@ bool weft__pool_has_ended(struct weft_thread_pool *pool)
 	return ended;
 }
 
-void weft__pool_take_all(struct weft_thread_pool *pool, struct weft__list *jobs)
-{
-	weft__list_init(jobs);
-	weft__spin_lock(&pool->lock);
-	weft__list_splice(jobs, &pool->queue);
-	store_relaxed(&pool->queued, (uint64_t)0);
-	weft__spin_unlock(&pool->lock);
-}
-
-static int await_once(struct weft_thread_pool *pool, struct weft__strand *s)
+static int await_once(struct weft_thread_pool *pool, struct weft__strand *s, unsigned flags)
 {
 	struct closer me = { .strand = s };
-	int rc = weft__wait_begin(s, WEFT__ABORTABLE);
+	int rc = weft__wait_begin(s, flags);
 
 	if (rc != 0)
 		return rc;
@@ -476,11 +538,40 @@ static int await_once(struct weft_thread_pool *pool, struct weft__strand *s)
 	return over ? 0 : weft__code_error(code);
 }
 
-int weft__pool_await(struct weft_thread_pool *pool)
+int weft__pool_await(struct weft_thread_pool *pool, unsigned flags)
 {
 	struct weft__thread_strand local;
+	struct weft__strand *s = weft__strand_here(&local);
+	int rc;
 
-	return await_once(pool, weft__strand_here(&local));
+	while ((rc = await_once(pool, s, flags)) == WEFT_ENOMEM)
+		weft__wait_without_stack();
+	return rc;
+}
+
+enum { NAMED = 16 }; /* in a dump */
+
+void weft_thread_pool_dump(struct weft_thread_pool *pool, FILE *out)
+{
+	char names[NAMED][sizeof((struct thread *)NULL)->job];
+	unsigned n = 0;
+
+	weft__spin_lock(&pool->lock);
+	unsigned running = pool->running;
+	uint64_t queued = pool->queued;
+	weft__list_for_each (link, &pool->busy)
+		if (n < NAMED)
+			memcpy(names[n++], WEFT__CONTAINER(link, struct thread, link)->job,
+			       sizeof names[0]);
+	weft__spin_unlock(&pool->lock);
+
+	fprintf(out, "%u blocking call%s run%s, %llu wait%s for a thread\n", running,
+		running == 1 ? "" : "s", running == 1 ? "s" : "", (unsigned long long)queued,
+		queued == 1 ? "s" : "");
+	for (unsigned i = 0; i < n; i++)
+		fprintf(out, "  %s\n", names[i][0] ? names[i] : "(no name)");
+	if (running > n)
+		fprintf(out, "  and %u more\n", running - n);
 }
 
 size_t weft_thread_pool_queued(struct weft_thread_pool *pool)

@@ -7,7 +7,7 @@
  *
  *   threads    any.
  *   memory     a job is its caller's; it belongs to the pool from submit until `run`
- *              is called or remove returns true.
+ *              or `fail` is called, or it was taken back.
  *   errors     submit: WEFT_ECLOSED, WEFT_EAGAIN.
  *   blocking   none but the ends of pools.
  */
@@ -27,13 +27,16 @@ enum { WEFT__POOL_THREADS = 512 }; /* at most, when nobody says */
 
 struct weft__pool_job {
 	struct weft__list link;
+	const char *name;			 /* for reports, or NULL; until `run` is called */
 	void (*run)(struct weft__pool_job *job); /* on a thread of the pool; may free it */
+	void (*fail)(struct weft__pool_job *job, int rc); /* it will not run; may free it */
 };
 
 struct weft_thread_pool {
 	struct weft__spin lock; /* all below */
 	struct weft__list queue;
 	struct weft__list idle; /* threads that sleep, last one first */
+	struct weft__list busy; /* threads that run a job, likewise */
 	uint64_t queued;	/* also read without the lock, as a hint */
 	unsigned threads;	/* that exist */
 	unsigned searching;	/* of these, awake and about to look at the queue */
@@ -42,6 +45,7 @@ struct weft_thread_pool {
 	bool closed;
 	bool stop;		   /* closed, and what runs is asked to end */
 	struct weft__list closers; /* tasks that wait for the end */
+	unsigned holders;	   /* who may submit more, and so keep it from its end */
 	int64_t idle_ns;
 	char name[10];
 	bool ended;		/* closed, and the last thread has gone */
@@ -52,14 +56,21 @@ struct weft_thread_pool {
 
 int weft__pool_init(struct weft_thread_pool *pool, unsigned most, int64_t idle, const char *name);
 
-/* Appends a job, and sees to it that a thread will take it. */
+/* Appends a job, and sees to it that a thread will take it.  When no thread can be had,
+ * and there is none, it fails, and all that are queued with it: WEFT_EAGAIN. */
 int weft__pool_submit(struct weft_thread_pool *pool, struct weft__pool_job *job);
+
+/* The pool stays until release, and takes jobs of holders when it is closed, unless what
+ * runs is asked to end.  False: closed. */
+bool weft__pool_hold(struct weft_thread_pool *pool);
+void weft__pool_release(struct weft_thread_pool *pool);
+int weft__pool_submit_held(struct weft_thread_pool *pool, struct weft__pool_job *job);
 
 /* Takes a job back; false when it has begun. */
 bool weft__pool_remove(struct weft_thread_pool *pool, struct weft__pool_job *job);
 
 /* Refuses new jobs; threads end when the queue is empty.  stop: weft_thread_cancelled()
- * turns true in what runs. */
+ * turns true in what runs, and what has not begun fails with WEFT_ECANCELED. */
 void weft__pool_shut(struct weft_thread_pool *pool, bool stop);
 
 /* Another limit: threads that exist stay. */
@@ -68,11 +79,8 @@ void weft__pool_set_most(struct weft_thread_pool *pool, unsigned most);
 /* Closed, and the last thread has gone. */
 bool weft__pool_has_ended(struct weft_thread_pool *pool);
 
-/* The jobs that have not begun, into `jobs`: they are the caller's again. */
-void weft__pool_take_all(struct weft_thread_pool *pool, struct weft__list *jobs);
-
 /* Waits until the last thread of a closed pool has ended; then nothing touches the pool
- * any more.  WEFT_ECANCELED. */
-int weft__pool_await(struct weft_thread_pool *pool);
+ * any more.  WEFT_ECANCELED if WEFT__ABORTABLE is in `flags`. */
+int weft__pool_await(struct weft_thread_pool *pool, unsigned flags);
 
 #endif

@@ -6,7 +6,10 @@
  */
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <criterion/criterion.h>
@@ -211,6 +214,8 @@ static int look_out(void *arg)
 	store_release(&c->begun, 1);
 	while (!weft_thread_cancelled())
 		sched_yield();
+	c->seen = weft_thread_check();
+	store_release(&c->ended, 1);
 	return c->rc;
 }
 
@@ -244,12 +249,329 @@ Test(offload, TH06_the_call_sees_that_its_caller_was_cancelled)
 	cr_expect(eq(int, me.rc, 9));
 	run_on(1, caller, &alone);
 	cr_expect(eq(int, alone.call.seen, 0));
+	cr_expect(eq(int, me.call.seen, WEFT_ECANCELED));
 	cr_expect(eq(int, weft_thread_check(), WEFT_ENOTASK));
 	cr_expect(not(weft_thread_cancelled()));
 	cr_expect(eq(int, weft_thread_commit(), WEFT_ENOTASK));
 }
 
+static int look_out_at(void *arg)
+{
+	return look_out(*(struct call **)arg);
+}
+
+static int abandons(void *arg)
+{
+	struct caller *me = arg;
+	struct call *c = &me->call;
+
+	weft_scope_enter(&me->scope);
+	me->rc = weft_to_thread(look_out_at, &c, .abandon = true, .copy = sizeof c, .drop = drop);
+	return weft_scope_leave(&me->scope, 0);
+}
+
+static int cancel_who_abandons(void *arg)
+{
+	struct caller *me = arg;
+	struct weft_group g;
+
+	weft_group_open(&g);
+	weft_spawn(&g, abandons, me);
+	while (!load_acquire(&me->call.begun))
+		weft_yield();
+	weft_scope_cancel(&me->scope);
+	int rc = weft_group_close(&g, 0);
+	until(&me->call.dropped, 1);
+	return rc;
+}
+
+Test(offload, TH06_an_abandoned_call_sees_it_too)
+{
+	struct caller me = { 0 };
+
+	cr_expect(eq(int, run_on(1, cancel_who_abandons, &me), 0));
+	cr_expect(eq(int, me.rc, WEFT_ECANCELED));
+	cr_expect(eq(int, me.call.seen, WEFT_ECANCELED));
+}
+
+/* --- back into the world of tasks, and then for long ---------------------- */
+
+static int sleeps(void *arg)
+{
+	store_release(&((struct call *)arg)->begun, 1);
+	return weft_sleep_forever();
+}
+
+static int comes_back_and_stays(void *arg)
+{
+	struct call *c = *(struct call **)arg;
+
+	c->rc = weft_from_thread(NULL, sleeps, c);
+	until(&c->may_end, 1);
+	return 0;
+}
+
+static int abandons_while_pinned(void *arg)
+{
+	struct caller *me = arg;
+	struct call *c = &me->call;
+
+	weft_scope_enter(&me->scope);
+	me->rc = weft_to_thread(comes_back_and_stays, &c, .abandon = true, .copy = sizeof c,
+				.drop = drop);
+	return weft_scope_leave(&me->scope, 0);
+}
+
+static int cancel_while_pinned(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < 100; i++) {
+		struct caller me = { 0 };
+		struct weft_group g;
+
+		weft_group_open(&g);
+		weft_spawn(&g, abandons_while_pinned, &me);
+		while (!load_acquire(&me.call.begun))
+			weft_yield();
+		weft_scope_cancel(&me.scope);
+		int rc = weft_group_close(&g, 0);
+		store_release(&me.call.may_end, 1);
+		until(&me.call.dropped, 1);
+		if (rc != 0 || me.rc != WEFT_ECANCELED || me.call.rc != WEFT_ECANCELED)
+			return i + 1;
+	}
+	return 0;
+}
+
+/* The caller cannot go while something runs on its behalf; then it does, at once. */
+Test(offload, TH_2_a_call_that_came_back_is_abandoned_when_it_is_alone_again)
+{
+	cr_expect(eq(int, run_on(1, cancel_while_pinned, NULL), 0));
+	cr_expect(eq(int, run_on(2, cancel_while_pinned, NULL), 0));
+}
+
+/* --- limits ----------------------------------------------------------------- */
+
+struct limited {
+	struct weft_limiter limiter;
+	struct caller one;
+	struct call other;
+	size_t borrowed, after;
+	uint32_t other_rc_set;
+	int other_rc;
+};
+
+static int first_of_limited(void *arg)
+{
+	struct limited *l = arg;
+	struct call *c = &l->one.call;
+
+	weft_scope_enter(&l->one.scope);
+	l->one.rc = weft_to_thread(stay_at, &c, .abandon = true, .copy = sizeof c, .drop = drop,
+				   .limiter = &l->limiter);
+	return weft_scope_leave(&l->one.scope, 0);
+}
+
+static int second_of_limited(void *arg)
+{
+	struct limited *l = arg;
+
+	l->other_rc = weft_to_thread(give_back, &l->other, .limiter = &l->limiter);
+	return 0;
+}
+
+static int abandon_with_a_token(void *arg)
+{
+	struct limited *l = arg;
+	struct weft_group g;
+
+	weft_limiter_init(&l->limiter, 1);
+	weft_group_open(&g);
+	weft_spawn(&g, first_of_limited, l);
+	while (!load_acquire(&l->one.call.begun))
+		weft_yield();
+	weft_scope_cancel(&l->one.scope);
+	while (weft_group_size(&g) > 0)
+		weft_yield();
+	l->borrowed = weft_limiter_stats(&l->limiter).borrowed;
+	weft_spawn(&g, second_of_limited, l);
+	while (weft_limiter_stats(&l->limiter).waiters == 0)
+		weft_yield();
+	store_release(&l->one.call.may_end, 1);
+	int rc = weft_group_close(&g, 0);
+	l->after = weft_limiter_stats(&l->limiter).borrowed;
+	weft_limiter_fini(&l->limiter);
+	return rc;
+}
+
+Test(offload, TH_3_an_abandoned_call_keeps_its_token_until_the_thread_is_done)
+{
+	struct limited l = { .other.rc = 4 };
+
+	cr_expect(eq(int, run_on(1, abandon_with_a_token, &l), 0));
+	cr_expect(eq(int, l.one.rc, WEFT_ECANCELED));
+	cr_expect(eq(sz, l.borrowed, 1));
+	cr_expect(eq(int, l.other_rc, 4));
+	cr_expect(eq(sz, l.after, 0));
+}
+
+enum { MEMBERS = 4 };
+
+struct limited_crowd {
+	struct weft_limiter limiter;
+	struct call calls[MEMBERS];
+	uint32_t next;
+	struct weft_limiter_stats stats;
+};
+
+static int limited_member(void *arg)
+{
+	struct limited_crowd *c = arg;
+	uint32_t i = add_seqcst(&c->next, 1);
+
+	return weft_to_thread(stay, &c->calls[i], .limiter = &c->limiter);
+}
+
+static int limited_crowd(void *arg)
+{
+	struct limited_crowd *c = arg;
+	struct weft_group g;
+
+	weft_limiter_init(&c->limiter, 3);
+	weft_group_open(&g);
+	for (int i = 0; i < MEMBERS; i++)
+		weft_spawn(&g, limited_member, c);
+	while (weft_limiter_stats(&c->limiter).waiters == 0)
+		weft_yield();
+	c->stats = weft_limiter_stats(&c->limiter);
+	for (int i = 0; i < MEMBERS; i++)
+		store_release(&c->calls[i].may_end, 1);
+	int rc = weft_group_close(&g, 0);
+	weft_limiter_fini(&c->limiter);
+	return rc;
+}
+
+Test(offload, TH13_a_limiter_lets_as_many_run_as_it_has_tokens)
+{
+	struct limited_crowd c = { 0 };
+
+	cr_expect(eq(int, run_on(1, limited_crowd, &c), 0));
+	cr_expect(eq(sz, c.stats.borrowed, 3));
+	cr_expect(eq(sz, c.stats.waiters, 1));
+}
+
 /* --- the pool ------------------------------------------------------------ */
+
+struct submitted {
+	struct weft_thread_pool *pool;
+	struct call calls[3];
+	int rc, after;
+};
+
+static int submits(void *arg)
+{
+	struct submitted *s = arg;
+	struct weft_group g;
+
+	weft_thread_pool_create(&s->pool, .threads = 3);
+	weft_group_open(&g);
+	for (int i = 0; i < 3 && s->rc == 0; i++)
+		s->rc = weft_thread_pool_submit(s->pool, &g, stay, &s->calls[i]);
+	for (int i = 0; i < 3; i++)
+		while (!load_acquire(&s->calls[i].begun))
+			weft_yield();
+	for (int i = 0; i < 3; i++)
+		store_release(&s->calls[i].may_end, 1);
+	s->after = weft_group_close(&g, 0);
+	return weft_thread_pool_close(s->pool, 0);
+}
+
+Test(offload, what_is_submitted_runs_side_by_side_and_its_error_is_the_groups)
+{
+	struct submitted fine = { 0 }, broken = { .calls[1].rc = WEFT_EIO };
+
+	cr_expect(eq(int, run_on(1, submits, &fine), 0));
+	cr_expect(eq(int, fine.rc, 0));
+	cr_expect(eq(int, fine.after, 0));
+	run_on(1, submits, &broken);
+	cr_expect(eq(int, broken.after, WEFT_EIO));
+	cr_expect(eq(int, weft_thread_pool_submit(NULL, NULL, stay, NULL), WEFT_EINVAL));
+}
+
+struct dumped {
+	struct weft_thread_pool *pool;
+	struct call calls[2];
+	char *text;
+	size_t size;
+};
+
+static int named(void *arg)
+{
+	struct dumped *d = arg;
+	return weft_thread_pool_run(d->pool, stay, &d->calls[0], .name = "resolver");
+}
+
+static int nameless(void *arg)
+{
+	struct dumped *d = arg;
+	return weft_thread_pool_run(d->pool, stay, &d->calls[1]);
+}
+
+static int dumps(void *arg)
+{
+	struct dumped *d = arg;
+	FILE *out = open_memstream(&d->text, &d->size);
+	struct weft_group g;
+
+	weft_thread_pool_create(&d->pool, .threads = 1);
+	weft_group_open(&g);
+	weft_spawn(&g, named, d);
+	while (!load_acquire(&d->calls[0].begun))
+		weft_yield();
+	weft_spawn(&g, nameless, d);
+	while (weft_thread_pool_queued(d->pool) == 0)
+		weft_yield();
+	weft_thread_pool_dump(d->pool, out);
+	fclose(out);
+	store_release(&d->calls[0].may_end, 1);
+	store_release(&d->calls[1].may_end, 1);
+	weft_group_close(&g, 0);
+	return weft_thread_pool_close(d->pool, 0);
+}
+
+Test(offload, TH_7_a_dump_names_what_runs)
+{
+	struct dumped d = { 0 };
+
+	cr_expect(eq(int, run_on(1, dumps, &d), 0));
+	cr_expect(eq(str, d.text, "1 blocking call runs, 1 waits for a thread\n  resolver\n"));
+	free(d.text);
+}
+
+static int in_the_child(struct weft_thread_pool *pool)
+{
+	return weft_thread_pool_close(pool, 0) == WEFT_ESHUTDOWN ? 0 : 1;
+}
+
+static int forks(void *arg)
+{
+	struct weft_thread_pool *pool;
+	int status = -1;
+
+	(void)arg;
+	weft_thread_pool_create(&pool, .threads = 1);
+	pid_t child = fork();
+	if (child == 0)
+		_exit(in_the_child(pool));
+	waitpid(child, &status, 0);
+	weft_thread_pool_close(pool, 0);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 99;
+}
+
+Test(offload, CF04_in_a_child_of_fork_a_pool_is_not_closed_and_does_not_hang)
+{
+	cr_expect(eq(int, run_on(1, forks, NULL), 0));
+}
 
 struct queue {
 	struct weft_thread_pool *pool;
