@@ -72,6 +72,16 @@ TaskTest(clock, CO6_durations_saturate_and_negative_ones_are_over)
 	return 0;
 }
 
+/* The real clock began with 0: what is before is no time of the kernel's. */
+Test(clock, CO6_a_plain_thread_does_not_sleep_until_the_past)
+{
+	cr_expect(eq(int, weft_sleep_until(-1), 0));
+	cr_expect(eq(int, weft_sleep_until(INT64_MIN), 0));
+	cr_expect(eq(int, weft_sleep_until(0), 0));
+	cr_expect(eq(int, weft_sleep_until(weft_now() - 1), 0));
+	cr_expect(eq(int, weft_sleep(INT64_MIN), 0));
+}
+
 /* A timer that makes nothing ready does not stop the clock. */
 TaskTest(clock, a_deadline_that_nobody_waits_for_lets_the_clock_go_on)
 {
