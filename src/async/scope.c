@@ -503,13 +503,16 @@ int64_t weft_scope_deadline(const struct weft_scope *scope)
 	return load_relaxed(&((const struct weft__scope *)(const void *)scope)->deadline);
 }
 
+/* 1: it has passed, the old one or the new one. */
 static int move_deadline(struct weft__scope *s, int64_t deadline)
 {
 	int rc = 0;
 
 	weft__spin_lock(&s->timing);
 	/* Once it has passed, or been cancelled, there is no way back (SC-8). */
-	if (!(load_acquire(&s->node.flags) & (WEFT__NODE_CANCELLED | WEFT__NODE_SOFT))) {
+	if (s->deadline <= now_of(s)) {
+		rc = 1;
+	} else if (!(load_acquire(&s->node.flags) & (WEFT__NODE_CANCELLED | WEFT__NODE_SOFT))) {
 		weft__timer_disarm(&s->timer);
 		if (!load_acquire(&s->firing)) { /* I4 */
 			store_relaxed(&s->deadline, deadline);
