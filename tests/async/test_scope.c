@@ -472,6 +472,22 @@ Test(scope, SC18_scopes_are_for_tasks)
 	cr_assert(eq(int, weft_scope_init_opt(&s, &old), WEFT_EINVAL));
 	cr_assert(eq(int, weft_check(), 0));
 	cr_assert(eq(int, weft_checkpoint(), 0));
+	cr_assert(eq(int, weft_wait_all_blocked(), WEFT_ENOTASK));
+}
+
+static int is_called(void *arg)
+{
+	*(bool *)arg = true;
+	return 0;
+}
+
+Test(scope, SC10_a_shield_is_for_tasks_and_does_not_call_otherwise)
+{
+	bool called = false;
+
+	cr_expect(eq(int, weft_shield(is_called, &called, WEFT_SEC(1)), WEFT_ENOTASK));
+	cr_expect(eq(int, weft_shield(NULL, &called, WEFT_SEC(1)), WEFT_EINVAL));
+	cr_expect(not(called));
 }
 
 enum { DEEP = 5000 };
