@@ -91,30 +91,44 @@ static void tell(struct weft_runtime *rt, const struct weft_stall *stall)
 		print_stall(stall, weft__config_stall_warn(rt));
 }
 
-/* True for the first time, as far as the last ones go. */
-static bool is_news(struct weft__watchman *w, const void *strand)
+/* The look that a timer has come for. */
+struct look {
+	struct weft_runtime *rt;
+	int64_t since; /* of the cancel */
+};
+
+static struct look look_for(struct weft_runtime *rt, const struct weft__timer *t)
 {
+	return (struct look){ rt, t->node.key - weft__config_stall_warn(rt) };
+}
+
+/* True for the first time since the cancel, as far as the last ones go.  What was named
+ * before that was told of another cancel, or was another strand at the same address. */
+static bool is_news(const struct look *look, const void *strand)
+{
+	struct weft__watchman *w = &look->rt->async->watchman;
+	int64_t now = weft__clock_now(look->rt);
 	bool news = true;
 
 	weft__spin_lock(&w->lock);
 	for (unsigned i = 0; i < WEFT__RECENT; i++)
-		news = news && w->recent[i] != strand;
+		news = news && (w->recent[i].strand != strand || w->recent[i].at <= look->since);
 	if (news)
-		w->recent[w->next_recent++ % WEFT__RECENT] = strand;
+		w->recent[w->next_recent++ % WEFT__RECENT] = (struct weft__named){ strand, now };
 	weft__spin_unlock(&w->lock);
 	return news;
 }
 
 static void tell_waits(const struct weft__waits *waits, void *arg)
 {
-	struct weft_runtime *rt = arg;
+	const struct look *look = arg;
 	struct weft_stall stall = { .task = waits->task,
 				    .group = waits->group,
 				    .reason = waits->reason,
 				    .wait = waits->what };
 
-	if (is_news(&rt->async->watchman, waits->strand))
-		tell(rt, &stall);
+	if (is_news(look, waits->strand))
+		tell(look->rt, &stall);
 }
 
 static bool is_asleep(struct weft_runtime *rt, unsigned index)
@@ -122,14 +136,15 @@ static bool is_asleep(struct weft_runtime *rt, unsigned index)
 	return load_relaxed(&rt->idle.asleep[index / 64]) >> (index % 64) & 1;
 }
 
-static void tell_running(struct weft_runtime *rt, unsigned index, const struct weft__node *top)
+static void tell_running(const struct look *look, unsigned index, const struct weft__node *top)
 {
+	struct weft_runtime *rt = look->rt;
 	struct weft__probe p;
 
 	if (is_asleep(rt, index) || rt->workers[index] == weft__worker_self() ||
 	    !weft__probe(rt->workers[index], top, &p))
 		return;
-	if (!p.strand || !p.inside || !p.cancelled || !is_news(&rt->async->watchman, p.strand))
+	if (!p.strand || !p.inside || !p.cancelled || !is_news(look, p.strand))
 		return;
 	struct weft_stall stall = { .task = p.task[0] ? p.task : NULL,
 				    .group = p.group[0] ? p.group : NULL,
@@ -140,14 +155,13 @@ static void tell_running(struct weft_runtime *rt, unsigned index, const struct w
 }
 
 /* `top` is compared and never followed: it may be gone, as opposed to what was seen. */
-static void tell_all(struct weft_runtime *rt, struct weft__snapshot *snap,
-		     const struct weft__node *top)
+static void tell_all(struct look look, struct weft__snapshot *snap, const struct weft__node *top)
 {
 	if (snap)
-		weft__snapshot_waits(snap, tell_waits, rt);
+		weft__snapshot_waits(snap, tell_waits, &look);
 	weft__snapshot_free(snap);
-	for (unsigned i = 0; i < rt->worker_count; i++)
-		tell_running(rt, i, top);
+	for (unsigned i = 0; i < look.rt->worker_count; i++)
+		tell_running(&look, i, top);
 }
 
 /* --- when to make it ----------------------------------------------------------- */
@@ -169,14 +183,14 @@ static bool claim_scope(struct weft__timer *t)
 static void scope_stalls(struct weft__timer *t)
 {
 	struct weft__scope *s = WEFT__CONTAINER(t, struct weft__scope, stall);
-	struct weft_runtime *rt = s->runtime;
+	struct look look = look_for(s->runtime, t);
 	struct weft__node *n = &s->node;
 	struct weft__snapshot *snap = weft__snapshot_new();
 
 	if (snap)
 		weft__snapshot_look(snap, n);
 	weft__scope_unpin(s);
-	tell_all(rt, snap, n);
+	tell_all(look, snap, n);
 }
 
 void weft__watch_scope(struct weft__scope *s)
@@ -195,7 +209,7 @@ static void shutdown_stalls(struct weft__timer *t)
 
 	if (snap)
 		weft__snapshot_look(snap, root);
-	tell_all(w->rt, snap, root);
+	tell_all(look_for(w->rt, t), snap, root);
 }
 
 void weft__watch_shutdown(struct weft_runtime *rt)
@@ -219,7 +233,7 @@ static void task_stalls(struct weft__timer *t)
 	if (n) {
 		weft__snapshot_look(snap, n);
 		weft__task_unlock(w->rt, w->task);
-		tell_all(w->rt, snap, n);
+		tell_all(look_for(w->rt, t), snap, n);
 	} else {
 		weft__snapshot_free(snap);
 	}

@@ -387,6 +387,93 @@ Test(report, SC13_cancelled_by_its_handle_too)
 	cr_expect(eq(str, last_names[0], "alice"));
 }
 
+static int give_up(void *arg)
+{
+	struct weft_scope s;
+	int rc = weft_scope_enter(&s, .name = "given up");
+
+	(void)arg;
+	weft_scope_cancel(&s);
+	wait_at(&stuck, "somebody");
+	return weft_scope_leave(&s, rc);
+}
+
+static int let_go_late(void *arg)
+{
+	(void)arg;
+	weft_sleep(WEFT_SEC(5));
+	open_gate(&stuck);
+	return 0;
+}
+
+/* Its record, and its strand, are those of the one before. */
+static int cancel_two_in_a_row(void *arg)
+{
+	int rc = 0;
+
+	for (int i = 0; i < 2 && rc == 0; i++) {
+		struct weft_group g;
+		rc = weft_group_open(&g);
+		weft_spawn(&g, give_up, NULL);
+		weft_spawn(&g, let_go_late, NULL);
+		rc = weft_group_close(&g, rc);
+	}
+	(void)arg;
+	return rc;
+}
+
+Test(report, SC13_a_task_is_not_taken_for_one_that_was_named_before)
+{
+	cr_expect(eq(int, run_watched(cancel_two_in_a_row, NULL), 0));
+	cr_expect(eq(u32, stalls, 2));
+}
+
+/* Twice in one task, with another scope each time. */
+static int give_up_twice(void *arg)
+{
+	for (int i = 0; i < 2; i++) {
+		struct weft_group g;
+		weft_group_open(&g);
+		weft_spawn(&g, let_go_late, NULL);
+		give_up(arg);
+		weft_group_close(&g, 0);
+	}
+	return 0;
+}
+
+Test(report, SC13_a_task_is_named_for_each_cancel_that_it_ignores)
+{
+	cr_expect(eq(int, run_watched(give_up_twice, NULL), 0));
+	cr_expect(eq(u32, stalls, 2));
+}
+
+/* The group is cancelled a moment after its scope's child, by its handle. */
+static int cancel_twice(void *arg)
+{
+	struct weft_group g;
+	struct weft_task task;
+	int rc = weft_group_open(&g, .name = "customers");
+
+	(void)arg;
+	weft_spawn(&g, ignore_cancel, NULL, .name = "alice", .task = &task);
+	weft_wait_all_blocked();
+	weft_task_cancel(task);
+	weft_sleep(WEFT_MS(300));
+	weft_group_cancel(&g);
+	struct weft_scope s;
+	weft_scope_enter(&s, .shield = true);
+	weft_sleep(WEFT_SEC(10));
+	weft_scope_leave(&s, 0);
+	open_gate(&stuck);
+	return weft_group_close(&g, rc);
+}
+
+Test(report, SC13_two_cancels_at_nearly_the_same_time_name_it_once)
+{
+	cr_expect(eq(int, run_watched(cancel_twice, NULL), 0));
+	cr_expect(eq(u32, stalls, 1));
+}
+
 static void child_stalls(void)
 {
 	run_virtual(cancel_and_wait, NULL);
