@@ -285,6 +285,20 @@ void weft__watch_begin(struct weft_runtime *rt)
 		weft__events_kick(rt);
 }
 
+static void give_spare(struct weft_runtime *rt, struct weft__gaze *g)
+{
+	if (!g->has_spare)
+		weft__idle_call_spare(rt);
+	g->has_spare = true;
+}
+
+static void take_spare(struct weft_runtime *rt, struct weft__gaze *g)
+{
+	if (g->has_spare)
+		weft__idle_dismiss_spare(rt);
+	g->has_spare = false;
+}
+
 static void print_block(const struct weft__probe *p, unsigned index, int64_t held)
 {
 	fprintf(stderr,
@@ -294,11 +308,13 @@ static void print_block(const struct weft__probe *p, unsigned index, int64_t hel
 	weft__probe_print_frames(stderr, p->frames, p->frame_count);
 }
 
-static void tell_block(struct weft_runtime *rt, unsigned index, int64_t held)
+/* Asks before a spare worker may let it go on, and prints when that is on its way. */
+static void tell_block(struct weft_runtime *rt, struct weft__gaze *g, unsigned index, int64_t held)
 {
 	struct weft__probe p = { 0 };
 	bool answered = weft__probe(rt->workers[index], NULL, &p);
 
+	give_spare(rt, g);
 	if (!answered || p.strand)
 		print_block(&p, index, held);
 }
@@ -352,20 +368,6 @@ static int64_t held_by(struct weft__gaze *g, const struct weft__worker *w, int64
 	return 0;
 }
 
-static void give_spare(struct weft_runtime *rt, struct weft__gaze *g)
-{
-	if (!g->has_spare)
-		weft__idle_call_spare(rt);
-	g->has_spare = true;
-}
-
-static void take_spare(struct weft_runtime *rt, struct weft__gaze *g)
-{
-	if (g->has_spare)
-		weft__idle_dismiss_spare(rt);
-	g->has_spare = false;
-}
-
 enum { NONE = -1 }; /* in place of the number of a ready job */
 
 /* A number for the oldest ready job of the worker, which another one does not have:
@@ -400,8 +402,7 @@ static bool gaze(struct weft_runtime *rt, unsigned i, int64_t now, bool injected
 	if (held >= weft__config_block_warn(rt) && (waiting || injected) && !g->reported &&
 	    !is_asleep(rt, i) && !weft__blocking_is_declared(w) &&
 	    !is_starved(g, w, weft__config_block_warn(rt))) {
-		give_spare(rt, g);
-		tell_block(rt, i, held);
+		tell_block(rt, g, i, held);
 		store_release(&g->reported, (uint8_t)1);
 	}
 	return oldest(w) != NONE || g->has_spare;

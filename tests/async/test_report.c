@@ -622,6 +622,67 @@ Test(report, CF06_a_task_that_holds_its_worker_is_named_once)
 	cr_expect(not(has(said, "task other")), "%s", said);
 }
 
+/* Two pieces of a task, each on a worker of its own: one holds it, the other gives way
+ * again and again.  What the first has made ready waits for it. */
+static struct {
+	struct weft_group group;
+	uint32_t let_go, turns;
+} both;
+
+static int run_at_last(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+static int hold_beside(void *arg)
+{
+	struct weft__worker *w = weft__worker_self();
+	struct weft__gaze *gazes = w->runtime->async->watchman.gazes;
+	int rc = weft_spawn(&both.group, run_at_last, arg, .name = "other");
+
+	while (!load_acquire(&gazes[w->index].reported))
+		sched_yield();
+	until(&both.turns, load_acquire(&both.turns) + 1000);
+	CHILD_CHECK(!load_acquire(&gazes[!w->index].reported));
+	store_release(&both.let_go, 1);
+	return rc;
+}
+
+static int go_on_beside(void *arg)
+{
+	(void)arg;
+	while (!load_acquire(&both.let_go)) {
+		weft_yield();
+		add_seqcst(&both.turns, 1);
+	}
+	return 0;
+}
+
+static int hold_one_of_two(void *arg)
+{
+	int rc = weft_group_open(&both.group);
+
+	return weft_group_close(&both.group, rc ? rc : apart(hold_beside, arg, go_on_beside, arg));
+}
+
+static void child_holds_one_of_two(void)
+{
+	struct weft_runtime *rt;
+
+	CHILD_CHECK(weft_runtime_create(&rt, .workers = 2, .block_warn = WEFT_MS(100)) == 0);
+	CHILD_CHECK(weft_runtime_run(rt, hold_one_of_two, NULL) == 0);
+	weft_runtime_destroy(rt);
+}
+
+Test(report, CF06_the_other_worker_goes_on_and_is_not_named)
+{
+	char said[CHILD_SAYS];
+
+	cr_expect(eq(int, child_says(child_holds_one_of_two, said), 0), "%s", said);
+	cr_expect(eq(int, count(said, "weft: task root holds worker "), 1), "%s", said);
+}
+
 static int busy_alone(void *arg)
 {
 	int64_t end = weft_now() + WEFT_MS(100);
