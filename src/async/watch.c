@@ -125,7 +125,9 @@ static void tell_waits(const struct weft__waits *waits, void *arg)
 	struct weft_stall stall = { .task = waits->task,
 				    .group = waits->group,
 				    .reason = waits->reason,
-				    .wait = waits->what };
+				    .wait = waits->what,
+				    .frames = waits->frames,
+				    .frame_count = waits->frame_count };
 
 	if (is_news(look, waits->strand))
 		tell(look->rt, &stall);

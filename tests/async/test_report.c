@@ -52,8 +52,12 @@ struct gate {
 	uint64_t ticket;
 };
 
-static void wait_at(struct gate *gate, const char *what)
+/* Somewhere in the function that waits. */
+static void *waits_in;
+
+static __attribute__((noinline)) void wait_at(struct gate *gate, const char *what)
 {
+	waits_in = __builtin_return_address(0);
 	struct weft__strand *s = weft__strand_self();
 
 	weft__wait_begin(s, 0);
@@ -312,15 +316,54 @@ Test(report, SY_10_two_locks_taken_in_two_orders_are_a_circle)
 	cr_expect(has(said, "weft: alice waits for bob waits for alice\n"), "%s", said);
 }
 
+static enum weft__claim woken_as;
+
+/* Somebody outside gives what the task waits for, which the task may then free. */
+static const struct weft__strand *give_while_asked(const void *on)
+{
+	const struct gate *gate = on;
+
+	woken_as = weft__claim(gate->strand, gate->ticket, WEFT__GRANTED);
+	if (woken_as == WEFT__CLAIM_PARKED)
+		weft__resume(gate->strand);
+	return NULL;
+}
+
+static int wait_for_a_gift(void *arg)
+{
+	struct gate gate;
+
+	(void)arg;
+	wait_at(&gate, "a gift");
+	return 0;
+}
+
+static void child_gift(void)
+{
+	weft__report_holder("a gift", give_while_asked);
+	CHILD_CHECK(run_virtual(wait_for_a_gift, NULL) == 0);
+	CHILD_CHECK(woken_as == WEFT__CLAIM_WAITING);
+}
+
+Test(report, SY_10_a_task_does_not_go_on_while_who_holds_what_is_asked)
+{
+	char said[CHILD_SAYS];
+
+	cr_expect(eq(int, child_says(child_gift, said), 0), "%s", said);
+}
+
 /* --- tasks that ignore their cancel ---------------------------------------------- */
 
 static uint32_t stalls;
 static struct weft_stall last_stall;
 static char last_names[2][64];
+static void *last_frames[64];
 
 static void on_stall(const struct weft_stall *stall)
 {
 	last_stall = *stall;
+	for (int i = 0; i < stall->frame_count && i < 64; i++)
+		last_frames[i] = stall->frames[i];
 	snprintf(last_names[0], 64, "%s", stall->task ? stall->task : "");
 	snprintf(last_names[1], 64, "%s", stall->group ? stall->group : "");
 	add_seqcst(&stalls, 1);
@@ -378,6 +421,22 @@ Test(report, SC13_a_task_that_waits_on_is_named_once_after_stall_warn)
 	cr_expect(eq(str, last_names[0], "alice"));
 	cr_expect(eq(str, last_names[1], "customers"));
 	cr_expect(eq(int, last_stall.reason, WEFT_REASON_EXPLICIT));
+}
+
+static bool is_framed(const void *where)
+{
+	for (int i = 0; i < last_stall.frame_count; i++)
+		if (last_frames[i] == where)
+			return true;
+	return false;
+}
+
+Test(report, SC13_a_task_that_waits_on_is_named_with_its_frames)
+{
+	cr_expect(eq(int, run_watched(cancel_and_wait, NULL), 0));
+	cr_expect(is_framed(waits_in));
+	cr_expect(gt(int, last_stall.frame_count, 3));
+	cr_expect(lt(int, last_stall.frame_count, 20));
 }
 
 Test(report, SC13_cancelled_by_its_handle_too)
