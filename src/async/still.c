@@ -53,7 +53,7 @@ static _Unwind_Reason_Code note_frame(struct _Unwind_Context *context, void *arg
 	if (w->begin != 0 && _Unwind_GetCFA(context) != w->begin)
 		return _URC_NO_REASON; /* a frame of ours */
 	w->begin = 0;
-	if (w->count == w->max)
+	if (w->count == w->max || !_Unwind_GetIP(context)) /* 0: nobody called the fiber */
 		return _URC_END_OF_STACK;
 	w->frames[w->count++] = (void *)_Unwind_GetIP(context);
 	return _URC_NO_REASON;

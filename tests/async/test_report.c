@@ -437,6 +437,7 @@ Test(report, SC13_a_task_that_waits_on_is_named_with_its_frames)
 	cr_expect(is_framed(waits_in));
 	cr_expect(gt(int, last_stall.frame_count, 3));
 	cr_expect(lt(int, last_stall.frame_count, 20));
+	cr_expect(not(is_framed(NULL)));
 }
 
 Test(report, SC13_cancelled_by_its_handle_too)
@@ -611,6 +612,7 @@ Test(report, SC13_a_task_that_runs_on_is_named_with_its_frames)
 	cr_expect(eq(ptr, (void *)last_stall.wait, NULL));
 	cr_expect(eq(int, last_stall.reason, WEFT_REASON_DEADLINE));
 	cr_expect(gt(int, last_stall.frame_count, 2));
+	cr_expect(not(is_framed(NULL)));
 }
 
 static int cancel_in_time(void *arg)
