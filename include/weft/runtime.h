@@ -95,7 +95,7 @@ struct weft_stall {
 	const char *group;   /* the name of its group */
 	int reason;	     /* enum weft_reason_kind of weft/scope.h */
 	const char *wait;    /* what it waits for; NULL: it runs */
-	void *const *frames; /* where it runs, innermost first */
+	void *const *frames; /* where it runs or waits, innermost first; NULL: not known */
 	int frame_count;
 };
 

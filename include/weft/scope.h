@@ -31,8 +31,8 @@
  *   errors     0 or a negative code; WEFT_EINVAL for a scope that is not entered or
  *              not the innermost, WEFT_EPERM for another task's; nothing is changed
  *              then.
- *   blocking   weft_sleep*, weft_checkpoint, weft_yield suspend the task; nothing
- *              else here does.
+ *   blocking   weft_sleep*, weft_checkpoint and weft_wait_all_blocked suspend the task,
+ *              and what weft_shield runs may; nothing else here does.
  */
 #ifndef WEFT_SCOPE_H
 #define WEFT_SCOPE_H
@@ -151,7 +151,11 @@ WEFT_API int weft_check(void);
 WEFT_API int weft_checkpoint(void);
 
 /* Sleep.  0 when the time is over, WEFT_ECANCELED when cancelled before.  A sleep of
- * 0 or less is a checkpoint.  From a plain thread: that thread sleeps. */
+ * 0 or less is a checkpoint.  From a plain thread: that thread sleeps.
+ *
+ * With one worker, and no seed, those who sleep until the same moment wake in the order
+ * in which they fell asleep.  With more there is no such order: they wake worker by
+ * worker, and run side by side. */
 WEFT_API int weft_sleep(int64_t duration);
 WEFT_API int weft_sleep_until(int64_t deadline);
 WEFT_API int weft_sleep_forever(void);
@@ -160,12 +164,15 @@ WEFT_API int weft_sleep_forever(void);
 WEFT_API int weft_sleep_soft(int64_t duration);
 
 /* For tests: waits until every other task of the runtime waits, and nothing outside
- * (a descriptor, a blocking call) is pending; timers do not count. */
+ * (a descriptor, a blocking call) is pending; timers do not count.  WEFT_ECANCELED when
+ * cancelled before; WEFT_ENOTASK outside of a task. */
 WEFT_API int weft_wait_all_blocked(void);
 
 /* Runs fn(arg), for cleaning up, hidden from cancels outside but no longer than
  * `limit`: WEFT_ETIMEDOUT when it was cut off.  0 for the limit is that of
- * weft_configure (.shield_limit, 10 s at first); WEFT_NEVER must be said. */
+ * weft_configure (.shield_limit, 10 s at first); WEFT_NEVER must be said.
+ * WEFT_ENOTASK outside of a task, and WEFT_EAGAIN when there is no thread to keep the
+ * time: fn was not called then. */
 WEFT_API int weft_shield(weft_fn *fn, void *arg, int64_t limit);
 
 WEFT_END_DECLS

@@ -103,7 +103,8 @@ WEFT_API int weft_rlock_release(struct weft_rlock *l);
 /* Any number of readers, or one writer.  In the order in which they came: a reader that
  * comes after a waiting writer waits, too, so neither side starves.  A task that reads
  * must not acquire again, for a writer may have come in between; readers are counted and
- * not known, so this is not noticed. */
+ * not known, so this is not noticed.  Nor is a reader that ends and still reads: writers
+ * wait for it for ever, until they are cancelled. */
 struct weft_rwlock {
 	unsigned char weft__private[96] __attribute__((aligned(16)));
 };
@@ -111,7 +112,7 @@ struct weft_rwlock {
 WEFT_API void weft_rwlock_init(struct weft_rwlock *l);
 
 /* WEFT_EDEADLK when the caller is the writer; WEFT_EBROKEN as of a lock, when a writer
- * ended. */
+ * ended and still wrote. */
 WEFT_API int weft_rwlock_acquire_read(struct weft_rwlock *l);
 WEFT_API int weft_rwlock_acquire_write(struct weft_rwlock *l);
 WEFT_API int weft_rwlock_try_acquire_read(struct weft_rwlock *l);
@@ -154,7 +155,8 @@ WEFT_API size_t weft_sem_waiters(struct weft_sem *s);
 /* A number of tokens, of which a borrower has one or none, and which may be changed at
  * any time.  A borrower is the calling task or thread, or, with the _for calls, a key:
  * any address but NULL that stands for whom the token is for.  Who ends without giving
- * its token back leaves it lent.
+ * its token back leaves it lent.  A task that comes later is another borrower; a thread,
+ * a root (weft_run_sync) or a piece of weft_for may be taken for one that has ended.
  *
  * It remembers its borrowers: up to 4 at a time, waiting ones included, in itself, and
  * in memory it allocates when there are more. */

@@ -104,14 +104,11 @@ static int wait_ready(struct call *c)
 	return (int)c->wanted;
 }
 
-static ssize_t run(struct call *c)
+/* After begin(). */
+static ssize_t try_and_wait(struct call *c)
 {
-	ssize_t rc = begin(c);
-
-	if (rc != 0)
-		return rc;
 	for (;;) {
-		rc = c->now(c);
+		ssize_t rc = c->now(c);
 		if (rc == -EINTR)
 			continue;
 		if (rc != -EAGAIN)
@@ -120,6 +117,13 @@ static ssize_t run(struct call *c)
 		if (ready < 0)
 			return ready;
 	}
+}
+
+static ssize_t run(struct call *c)
+{
+	int rc = begin(c);
+
+	return rc ? rc : try_and_wait(c);
 }
 
 int weft_wait_fd(int fd, int events)
@@ -328,13 +332,13 @@ NOW static ssize_t accept_now(struct call *c)
 int weft_accept(int fd, struct sockaddr *address, socklen_t *length)
 {
 	struct call c = { .now = accept_now, .fd = fd, .wanted = WEFT_READABLE };
+	int rc = begin(&c);
 
-	int rc = weft_nonblocking(fd);
-	if (rc != 0)
-		return rc;
+	if (rc == 0)
+		rc = weft_nonblocking(fd);
 	c.address = address;
 	c.length = length;
-	return (int)run(&c);
+	return rc ? rc : (int)try_and_wait(&c);
 }
 
 /* Again after the wait: 0 and EISCONN say that it is done, other errors why not. */

@@ -18,12 +18,21 @@
 #include <weft/sync.h>
 
 #include "async/queue.h"
+#include "async/task.h"
 #include "deque/alloc.h"
 
 enum { FIRST = 8 }; /* entries in the limiter itself: 4 in use */
 
+/* A borrower.  The record of a task that has ended is that of another one soon, of the
+ * next generation. */
+struct who {
+	const void *key;
+	uint32_t generation; /* 0: of what has none */
+};
+
 struct entry {
 	const void *key; /* NULL: free */
+	uint32_t generation;
 	bool lent;
 };
 
@@ -70,33 +79,43 @@ static size_t home(const void *key, size_t size)
 	       (size - 1);
 }
 
-/* The entry of the key, or the free one where it would be. */
-static struct entry *find_in(struct entry *table, size_t size, const void *key)
+static bool is_of(const struct entry *e, struct who who)
 {
-	size_t i = home(key, size);
+	return e->key == who.key && e->generation == who.generation;
+}
 
-	while (table[i].key && table[i].key != key)
+static struct who who_of(const struct entry *e)
+{
+	return (struct who){ e->key, e->generation };
+}
+
+/* The entry of the borrower, or the free one where it would be. */
+static struct entry *find_in(struct entry *table, size_t size, struct who who)
+{
+	size_t i = home(who.key, size);
+
+	while (table[i].key && !is_of(&table[i], who))
 		i = (i + 1) & (size - 1);
 	return &table[i];
 }
 
-static struct entry *find(struct weft__limiter *l, const void *key)
+static struct entry *find(struct weft__limiter *l, struct who who)
 {
-	return find_in(l->table ? l->table : l->first, size_of(l), key);
+	return find_in(l->table ? l->table : l->first, size_of(l), who);
 }
 
-static void insert(struct weft__limiter *l, const void *key, bool lent)
+static void insert(struct weft__limiter *l, struct who who, bool lent)
 {
-	*find(l, key) = (struct entry){ key, lent };
+	*find(l, who) = (struct entry){ who.key, who.generation, lent };
 	l->used++;
 }
 
 /* Closes the gap: what was put further on because of it comes nearer to its home. */
-static void erase(struct weft__limiter *l, const void *key)
+static void erase(struct weft__limiter *l, struct who who)
 {
 	struct entry *table = l->table ? l->table : l->first;
 	size_t mask = size_of(l) - 1;
-	size_t gap = (size_t)(find(l, key) - table);
+	size_t gap = (size_t)(find(l, who) - table);
 
 	for (size_t i = (gap + 1) & mask; table[i].key; i = (i + 1) & mask) {
 		size_t from_home = (i - home(table[i].key, mask + 1)) & mask;
@@ -122,7 +141,7 @@ static struct entry *replace(struct weft__limiter *l, struct entry *larger, size
 
 	for (size_t i = 0; i < size_of(l); i++)
 		if (from[i].key)
-			*find_in(larger, size, from[i].key) = from[i];
+			*find_in(larger, size, who_of(&from[i])) = from[i];
 	l->table = larger;
 	l->size = size;
 	return old;
@@ -164,6 +183,23 @@ static int lock_with_room(struct weft__limiter *l)
 
 /* --- borrowing -------------------------------------------------------------- */
 
+static struct who of_key(const void *key)
+{
+	return (struct who){ key, 0 };
+}
+
+static struct who of_caller(const struct weft__strand *s)
+{
+	struct weft__task *t = s ? s->in.task : NULL;
+
+	return (struct who){ weft__owner_id(s), t && s == &t->strand ? t->generation : 0 };
+}
+
+static struct who waiting(const struct weft__waiter *w)
+{
+	return (struct who){ w->id, (uint32_t)w->want };
+}
+
 /* With the lock held, which is free afterwards. */
 static void grant_and_unlock(struct weft__limiter *l)
 {
@@ -171,7 +207,7 @@ static void grant_and_unlock(struct weft__limiter *l)
 	struct weft__waiter *w;
 
 	while (l->borrowed < l->total && (w = l->queue.first)) {
-		struct entry *e = find(l, w->id);
+		struct entry *e = find(l, waiting(w));
 		e->lent = true;
 		l->borrowed++;
 		if (!weft__queue_wake(&l->queue, w, WEFT__GRANTED, &wakes)) {
@@ -183,33 +219,33 @@ static void grant_and_unlock(struct weft__limiter *l)
 }
 
 /* With the lock held. */
-static int wait_for(struct weft__limiter *l, struct weft__strand *s, const void *key)
+static int wait_for(struct weft__limiter *l, struct weft__strand *s, struct who who)
 {
-	struct weft__waiter me = { .id = key };
+	struct weft__waiter me = { .id = who.key, .want = who.generation };
 
-	insert(l, key, false);
+	insert(l, who, false);
 	int rc = weft__queue_wait(&l->queue, s, &me, WEFT__ABORTABLE, "limiter", l);
 	if (rc == 0)
 		return 0;
 	weft__queue_withdraw(&l->queue, &me);
-	erase(l, key);
+	erase(l, who);
 	weft__queue_unlock(&l->queue);
 	return rc;
 }
 
-static int acquire(struct weft__limiter *l, struct weft__strand *s, const void *key, bool wait)
+static int acquire(struct weft__limiter *l, struct weft__strand *s, struct who who, bool wait)
 {
 	int rc = lock_with_room(l);
 
 	if (rc != 0)
 		return rc;
-	if (find(l, key)->key) {
+	if (find(l, who)->key) {
 		rc = WEFT_EDEADLK;
 	} else if (l->borrowed < l->total) { /* I2: nobody waits */
-		insert(l, key, true);
+		insert(l, who, true);
 		l->borrowed++;
 	} else if (wait) {
-		return wait_for(l, s, key);
+		return wait_for(l, s, who);
 	} else {
 		rc = WEFT_EAGAIN;
 	}
@@ -217,55 +253,56 @@ static int acquire(struct weft__limiter *l, struct weft__strand *s, const void *
 	return rc;
 }
 
-static int acquire_here(struct weft_limiter *l, const void *key, bool mine)
+static int acquire_here(struct weft_limiter *l, const void *key)
 {
 	struct weft__strand *s = weft__strand_self();
 	int rc = weft__point_here(s);
 
-	return rc ? rc : acquire(limiter_of(l), s, mine ? weft__owner_id(s) : key, true);
+	return rc ? rc : acquire(limiter_of(l), s, key ? of_key(key) : of_caller(s), true);
 }
 
 int weft_limiter_acquire(struct weft_limiter *l)
 {
-	return acquire_here(l, NULL, true);
+	return acquire_here(l, NULL);
 }
 
 int weft_limiter_acquire_for(struct weft_limiter *l, const void *key)
 {
-	return key ? acquire_here(l, key, false) : WEFT_EINVAL;
+	return key ? acquire_here(l, key) : WEFT_EINVAL;
 }
 
 int weft_limiter_try_acquire_for(struct weft_limiter *l, const void *key)
 {
-	return key ? acquire(limiter_of(l), NULL, key, false) : WEFT_EINVAL;
+	return key ? acquire(limiter_of(l), NULL, of_key(key), false) : WEFT_EINVAL;
 }
 
 int weft_limiter_try_acquire(struct weft_limiter *l)
 {
-	return weft_limiter_try_acquire_for(l, weft__owner_id(weft__strand_self()));
+	return acquire(limiter_of(l), NULL, of_caller(weft__strand_self()), false);
 }
 
-int weft_limiter_release_for(struct weft_limiter *limiter, const void *key)
+static int release(struct weft__limiter *l, struct who who)
 {
-	struct weft__limiter *l = limiter_of(limiter);
-
-	if (!key)
-		return WEFT_EINVAL;
 	weft__queue_lock(&l->queue);
-	struct entry *e = find(l, key);
+	struct entry *e = find(l, who);
 	if (!e->key || !e->lent) {
 		weft__queue_unlock(&l->queue);
 		return WEFT_EPERM;
 	}
-	erase(l, key);
+	erase(l, who);
 	l->borrowed--;
 	grant_and_unlock(l);
 	return 0;
 }
 
+int weft_limiter_release_for(struct weft_limiter *l, const void *key)
+{
+	return key ? release(limiter_of(l), of_key(key)) : WEFT_EINVAL;
+}
+
 int weft_limiter_release(struct weft_limiter *l)
 {
-	return weft_limiter_release_for(l, weft__owner_id(weft__strand_self()));
+	return release(limiter_of(l), of_caller(weft__strand_self()));
 }
 
 void weft_limiter_set_total(struct weft_limiter *limiter, size_t total)

@@ -122,7 +122,7 @@ WEFT__OF_THREAD static _Unwind_Reason_Code note_frame(struct _Unwind_Context *co
 {
 	struct weft__probe *p = arg;
 
-	if (p->frame_count == WEFT__PROBE_FRAMES)
+	if (p->frame_count == WEFT__PROBE_FRAMES || !_Unwind_GetIP(context))
 		return _URC_END_OF_STACK;
 	p->frames[p->frame_count++] = (void *)_Unwind_GetIP(context);
 	return _URC_NO_REASON;

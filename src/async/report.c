@@ -30,14 +30,23 @@
 #include "async/async.h"
 #include "async/group.h"
 #include "async/lock.h"
+#include "async/probe.h"
 #include "async/scope.h"
+#include "async/still.h"
 #include "async/wait.h"
 #include "deque/alloc.h"
 #include "runtime/fiber.h"
 #include "runtime/runtime.h"
 #include "runtime/worker.h"
 
-enum { LINES = 4096, NAME = 48, INDENT_MAX = 40, HOLDERS = 16 };
+enum { LINES = 4096, NAME = 48, INDENT_MAX = 40, HOLDERS = 16, STILL = 64 };
+
+/* What a look is for, beside the tree. */
+enum purpose {
+	A_DUMP,
+	A_DEADLOCK, /* who holds what others wait for */
+	A_STALL,    /* where those wait that should not */
+};
 
 enum kind { RUNTIME, ROOT, TASK, PIECE, SCOPE, GROUP };
 
@@ -53,12 +62,24 @@ struct line {
 	const struct weft__strand *strand;
 	const char *what; /* it waits for this; NULL: it runs */
 	const void *on;
-	char name[NAME]; /* "": none */
+	const struct weft__strand *holder; /* of that; NULL: not known */
+	unsigned still;			   /* 1 + which of those that are kept; 0: it is not */
+	char name[NAME];		   /* "": none */
+};
+
+/* A strand that is kept where it is (still.h), until its frames are known. */
+struct still {
+	struct weft__strand *strand;
+	void *frames[WEFT__PROBE_FRAMES];
+	int count;
 };
 
 struct weft__snapshot {
+	enum purpose purpose;
 	size_t count;
 	bool cut; /* there was more */
+	unsigned still_count;
+	struct still still[STILL];
 	struct line lines[LINES + 1];
 };
 
@@ -72,135 +93,6 @@ static const char *const reasons[] = {
 	[WEFT_REASON_SHUTDOWN] = "shutdown",
 	[WEFT_REASON_DEADLOCK] = "deadlock",
 };
-
-/* --- looking ----------------------------------------------------------------- */
-
-static void take_name(struct line *l, const char *name)
-{
-	strncpy(l->name, name ? name : "", NAME - 1);
-	l->name[NAME - 1] = '\0';
-}
-
-static struct weft__strand *strand_of(struct weft__node *n)
-{
-	return WEFT__CONTAINER(n, struct weft__strand, node);
-}
-
-static void take_wait(struct line *l, struct weft__strand *s)
-{
-	if ((load_acquire(&s->word) & WEFT__STATE) != WEFT__PARKED) /* O1 */
-		return;
-	struct weft__fiber *fiber = load_relaxed(&s->fiber);
-	l->what = load_relaxed(&fiber->wait_what);
-	l->on = load_relaxed(&fiber->wait_on);
-}
-
-static void take_strand(struct line *l, struct weft__strand *s)
-{
-	struct weft__task *t = s->in.task;
-
-	l->kind = !t ? ROOT : &t->strand == s ? TASK : PIECE;
-	l->strand = s;
-	l->at = load_relaxed(&s->in.node);
-	take_name(l, weft__task_name(t));
-	take_wait(l, s);
-}
-
-static void take_scope(struct line *l, struct weft__node *n)
-{
-	struct weft__scope *s = WEFT__CONTAINER(n, struct weft__scope, node);
-
-	l->kind = l->flags & WEFT__NODE_GROUP ? GROUP : SCOPE;
-	l->reason = s->reason.kind;
-	l->deadline = load_relaxed(&s->deadline);
-	take_name(l, s->name);
-	if (l->kind == GROUP)
-		l->children = weft_group_size((struct weft_group *)(void *)s);
-}
-
-/* With the lock of the node held. */
-static void take(struct weft__snapshot *snap, struct weft__node *n, unsigned depth)
-{
-	struct line *l = &snap->lines[snap->count++];
-
-	*l = (struct line){ .depth = depth, .node = n, .flags = n->flags, .deadline = WEFT_NEVER };
-	if (!n->parent)
-		l->kind = RUNTIME;
-	else if (l->flags & WEFT__NODE_SCOPE)
-		take_scope(l, n);
-	else
-		take_strand(l, strand_of(n));
-}
-
-/* The next child to look at from `at` on, or NULL. */
-static struct weft__node *child_at(struct weft__node *n, struct weft__list *at)
-{
-	for (; at != &n->children; at = at->next) {
-		struct weft__node *c = WEFT__CONTAINER(at, struct weft__node, link);
-		if (!(load_relaxed(&c->flags) & WEFT__NODE_CURSOR))
-			return c;
-	}
-	return NULL;
-}
-
-static void look(struct weft__snapshot *snap, struct weft__node *top)
-{
-	struct weft__node *n = top;
-	unsigned depth = 0;
-
-	snap->count = 0;
-	snap->cut = false;
-	weft__spin_lock(&n->lock);
-	take(snap, n, depth);
-	struct weft__list *at = n->children.next;
-	for (;;) {
-		struct weft__node *c = snap->cut ? NULL : child_at(n, at);
-		if (c && snap->count == LINES) {
-			snap->cut = true;
-		} else if (c) {
-			weft__spin_lock(&c->lock);
-			take(snap, c, ++depth);
-			n = c;
-			at = n->children.next;
-		} else if (n == top) {
-			break;
-		} else {
-			struct weft__node *done = n;
-			at = n->link.next;
-			n = n->parent;
-			depth--;
-			weft__spin_unlock(&done->lock);
-		}
-	}
-	weft__spin_unlock(&top->lock);
-}
-
-/* The strand that entered the top is not below it: behind the line of that. */
-static void take_owner(struct weft__snapshot *snap, struct weft__node *top)
-{
-	if (!(top->flags & WEFT__NODE_SCOPE) || !top->parent)
-		return;
-	struct line *l = &snap->lines[snap->count++];
-	*l = (struct line){ .depth = 1, .deadline = WEFT_NEVER };
-	take_strand(l, weft__scope_owner(top));
-}
-
-void weft__snapshot_look(struct weft__snapshot *snap, struct weft__node *top)
-{
-	look(snap, top);
-	take_owner(snap, top);
-}
-
-struct weft__snapshot *weft__snapshot_new(void)
-{
-	return weft__alloc(sizeof(struct weft__snapshot));
-}
-
-void weft__snapshot_free(struct weft__snapshot *snap)
-{
-	if (snap)
-		weft__free(snap, sizeof *snap);
-}
 
 /* --- who holds what ------------------------------------------------------------ */
 
@@ -243,6 +135,173 @@ static weft__holder_fn *holder_of(const char *what)
 	return fn;
 }
 
+/* --- looking ----------------------------------------------------------------- */
+
+static void take_name(struct line *l, const char *name)
+{
+	strncpy(l->name, name ? name : "", NAME - 1);
+	l->name[NAME - 1] = '\0';
+}
+
+static struct weft__strand *strand_of(struct weft__node *n)
+{
+	return WEFT__CONTAINER(n, struct weft__strand, node);
+}
+
+static bool is_joining(const struct line *l)
+{
+	return strcmp(l->what, "its children") == 0 || strcmp(l->what, "a child") == 0;
+}
+
+/* It cannot go on meanwhile, so what it waits for is still there. */
+static void take_holder(struct line *l, struct weft__strand *s, uint64_t word)
+{
+	weft__holder_fn *fn = l->what ? holder_of(l->what) : NULL;
+
+	if (!fn || !weft__still_begin(s, word))
+		return;
+	l->holder = fn(l->on);
+	weft__still_end(s);
+}
+
+/* One that a cancel would have woken does not ignore it. */
+static void keep_still(struct weft__snapshot *snap, struct line *l, struct weft__strand *s,
+		       uint64_t word)
+{
+	if ((word & WEFT__ABORTABLE) || !l->what || is_joining(l) || snap->still_count == STILL ||
+	    !weft__still_begin(s, word))
+		return;
+	if (!(weft__cancel_visible(s->in.node) & WEFT__NODE_CANCELLED)) {
+		weft__still_end(s);
+		return;
+	}
+	snap->still[snap->still_count].strand = s;
+	l->still = ++snap->still_count;
+}
+
+static void take_wait(struct weft__snapshot *snap, struct line *l, struct weft__strand *s)
+{
+	uint64_t word = load_acquire(&s->word); /* O1 */
+
+	if ((word & WEFT__STATE) != WEFT__PARKED)
+		return;
+	struct weft__fiber *fiber = load_relaxed(&s->fiber);
+	l->what = load_relaxed(&fiber->wait_what);
+	l->on = load_relaxed(&fiber->wait_on);
+	if (snap->purpose == A_DEADLOCK)
+		take_holder(l, s, word);
+	else if (snap->purpose == A_STALL)
+		keep_still(snap, l, s, word);
+}
+
+static void take_strand(struct weft__snapshot *snap, struct line *l, struct weft__strand *s)
+{
+	struct weft__task *t = s->in.task;
+
+	l->kind = !t ? ROOT : &t->strand == s ? TASK : PIECE;
+	l->strand = s;
+	l->at = load_relaxed(&s->in.node);
+	take_name(l, weft__task_name(t));
+	take_wait(snap, l, s);
+}
+
+static void take_scope(struct line *l, struct weft__node *n)
+{
+	struct weft__scope *s = WEFT__CONTAINER(n, struct weft__scope, node);
+
+	l->kind = l->flags & WEFT__NODE_GROUP ? GROUP : SCOPE;
+	l->reason = s->reason.kind;
+	l->deadline = load_relaxed(&s->deadline);
+	take_name(l, s->name);
+	if (l->kind == GROUP)
+		l->children = weft_group_size((struct weft_group *)(void *)s);
+}
+
+/* With the lock of the node held. */
+static void take(struct weft__snapshot *snap, struct weft__node *n, unsigned depth)
+{
+	struct line *l = &snap->lines[snap->count++];
+
+	*l = (struct line){ .depth = depth, .node = n, .flags = n->flags, .deadline = WEFT_NEVER };
+	if (!n->parent)
+		l->kind = RUNTIME;
+	else if (l->flags & WEFT__NODE_SCOPE)
+		take_scope(l, n);
+	else
+		take_strand(snap, l, strand_of(n));
+}
+
+/* The next child to look at from `at` on, or NULL. */
+static struct weft__node *child_at(struct weft__node *n, struct weft__list *at)
+{
+	for (; at != &n->children; at = at->next) {
+		struct weft__node *c = WEFT__CONTAINER(at, struct weft__node, link);
+		if (!(load_relaxed(&c->flags) & WEFT__NODE_CURSOR))
+			return c;
+	}
+	return NULL;
+}
+
+static void look(struct weft__snapshot *snap, struct weft__node *top, enum purpose purpose)
+{
+	struct weft__node *n = top;
+	unsigned depth = 0;
+
+	snap->purpose = purpose;
+	snap->count = snap->still_count = 0;
+	snap->cut = false;
+	weft__spin_lock(&n->lock);
+	take(snap, n, depth);
+	struct weft__list *at = n->children.next;
+	for (;;) {
+		struct weft__node *c = snap->cut ? NULL : child_at(n, at);
+		if (c && snap->count == LINES) {
+			snap->cut = true;
+		} else if (c) {
+			weft__spin_lock(&c->lock);
+			take(snap, c, ++depth);
+			n = c;
+			at = n->children.next;
+		} else if (n == top) {
+			break;
+		} else {
+			struct weft__node *done = n;
+			at = n->link.next;
+			n = n->parent;
+			depth--;
+			weft__spin_unlock(&done->lock);
+		}
+	}
+	weft__spin_unlock(&top->lock);
+}
+
+/* The strand that entered the top is not below it: behind the line of that. */
+static void take_owner(struct weft__snapshot *snap, struct weft__node *top)
+{
+	if (!(top->flags & WEFT__NODE_SCOPE) || !top->parent)
+		return;
+	struct line *l = &snap->lines[snap->count++];
+	*l = (struct line){ .depth = 1, .deadline = WEFT_NEVER };
+	take_strand(snap, l, weft__scope_owner(top));
+}
+
+void weft__snapshot_look(struct weft__snapshot *snap, struct weft__node *top)
+{
+	look(snap, top, A_STALL);
+	take_owner(snap, top);
+}
+
+struct weft__snapshot *weft__snapshot_new(void)
+{
+	return weft__alloc(sizeof(struct weft__snapshot));
+}
+
+void weft__snapshot_free(struct weft__snapshot *snap)
+{
+	if (snap)
+		weft__free(snap, sizeof *snap);
+}
+
 static const struct line *line_of(const struct weft__snapshot *snap, const struct weft__strand *s)
 {
 	for (size_t i = 0; s && i < snap->count; i++)
@@ -251,13 +310,11 @@ static const struct line *line_of(const struct weft__snapshot *snap, const struc
 	return NULL;
 }
 
-/* The task that this one waits for; only when no task runs. */
+/* The task that this one waits for. */
 static const struct line *waits_for(const struct weft__snapshot *snap, const struct line *l)
 {
-	weft__holder_fn *fn = l && l->what ? holder_of(l->what) : NULL;
-
-	if (fn)
-		return line_of(snap, fn(l->on));
+	if (l && l->holder)
+		return line_of(snap, l->holder);
 	if (l && l->what && strcmp(l->what, "a task") == 0)
 		return line_of(snap, &((const struct weft__task *)l->on)->strand);
 	return NULL;
@@ -402,7 +459,7 @@ void weft__report_deadlock(struct weft_runtime *rt)
 	fprintf(stderr, "weft: deadlock: every task waits, and nothing is pending\n");
 	if (!snap)
 		return;
-	look(snap, &rt->root);
+	look(snap, &rt->root, A_DEADLOCK);
 	print_tree(stderr, snap, weft__clock_now(rt), true);
 	print_rest(stderr, snap, count_unseen(rt, snap));
 	print_circle(stderr, snap);
@@ -416,7 +473,7 @@ void weft__report_stuck(struct weft_runtime *rt)
 	fprintf(stderr, "weft: shutdown: the time is over, and these have not ended\n");
 	if (!snap)
 		return;
-	look(snap, &rt->root);
+	look(snap, &rt->root, A_DUMP);
 	print_tree(stderr, snap, weft__clock_now(rt), false);
 	print_rest(stderr, snap, count_unseen(rt, snap));
 	if (weft_thread_pool_running(&rt->async->pool))
@@ -427,7 +484,7 @@ void weft__report_stuck(struct weft_runtime *rt)
 static void dump(struct weft_runtime *rt, struct weft__snapshot *snap, struct unseen *n,
 		 int64_t *now)
 {
-	look(snap, &rt->root);
+	look(snap, &rt->root, A_DUMP);
 	*n = count_unseen(rt, snap);
 	*now = weft__clock_now(rt);
 }
@@ -459,11 +516,6 @@ int weft_dump(FILE *out)
 }
 
 /* --- for those who wait although they should not --------------------------------- */
-
-static bool is_joining(const struct line *l)
-{
-	return strcmp(l->what, "its children") == 0 || strcmp(l->what, "a child") == 0;
-}
 
 static const char *name_or_null(const struct line *l)
 {
@@ -521,9 +573,20 @@ static const char *group_of(const struct weft__snapshot *snap, const struct line
 	return name_or_null(up);
 }
 
-void weft__snapshot_waits(const struct weft__snapshot *snap,
+/* They go on, before anybody is told of them. */
+static void let_go(struct weft__snapshot *snap)
+{
+	for (unsigned i = 0; i < snap->still_count; i++) {
+		struct still *still = &snap->still[i];
+		still->count = weft__still_frames(still->strand, still->frames, WEFT__PROBE_FRAMES);
+		weft__still_end(still->strand);
+	}
+}
+
+void weft__snapshot_waits(struct weft__snapshot *snap,
 			  void (*fn)(const struct weft__waits *waits, void *arg), void *arg)
 {
+	let_go(snap);
 	for (size_t i = 0; i < snap->count; i++) {
 		const struct line *l = &snap->lines[i];
 		struct weft__waits waits = { .strand = l->strand, .what = l->what };
@@ -531,6 +594,10 @@ void weft__snapshot_waits(const struct weft__snapshot *snap,
 			continue;
 		waits.task = name_or_null(l);
 		waits.group = group_of(snap, l);
+		if (l->still) {
+			waits.frames = snap->still[l->still - 1].frames;
+			waits.frame_count = snap->still[l->still - 1].count;
+		}
 		fn(&waits, arg);
 	}
 }

@@ -8,6 +8,10 @@
  *   I2  The first who waits could not go on now.  So after every release, and when a
  *       waiter goes away (the first may be a writer with readers behind it), admit()
  *       runs.
+ *
+ * Rejected: a link in the list of its strand (held.h) for each reader, to notice one that
+ * ends.  There is no memory for it: the lock has room for one owner, and a reader brings
+ * none.
  */
 #include <weft/error.h>
 

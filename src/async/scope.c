@@ -11,8 +11,8 @@
  *   I1  A strand's in.node is its innermost scope's node; the scopes of a strand form a
  *       chain through node.parent, down to the strand's own node and on to what it
  *       runs in.
- *   I2  reason is written once, under node.lock, before the flag is set; who sees the
- *       flag may read it.
+ *   I2  reason is written once, with the flag, under one hold of node.lock: who sees the
+ *       flag may read it, and who finds that there is a reason finds the flag set.
  *   I3  Whoever cancels without running inside pins the scope first: the timer under the
  *       lock of its wheel, a token under that of the table.  exit takes both away and
  *       then waits until nobody holds a pin.
@@ -109,17 +109,6 @@ void weft__node_cancel(struct weft_runtime *rt, struct weft__node *n)
 	weft__walk_all(rt);
 }
 
-/* True when this is the first cause (I2). */
-static bool give_reason(struct weft__scope *s, const struct weft_reason *reason)
-{
-	weft__spin_lock(&s->node.lock);
-	bool first = s->reason.kind == WEFT_REASON_NONE;
-	if (first)
-		s->reason = *reason;
-	weft__spin_unlock(&s->node.lock);
-	return first;
-}
-
 static int64_t now_of(const struct weft__scope *s)
 {
 	return weft__clock_now(s->runtime);
@@ -127,11 +116,16 @@ static int64_t now_of(const struct weft__scope *s)
 
 bool weft__scope_mark(struct weft__scope *s, const struct weft_reason *reason)
 {
-	if (!give_reason(s, reason))
-		return false;
-	if (s->grace == 0 || s->state != WEFT__SCOPE_ENTERED)
-		return weft__node_mark(&s->node, WEFT__NODE_CANCELLED);
-	return weft__node_mark(&s->node, WEFT__NODE_SOFT);
+	bool soft = s->grace != 0 && s->state == WEFT__SCOPE_ENTERED;
+	bool fresh = false;
+
+	weft__spin_lock(&s->node.lock);
+	if (s->reason.kind == WEFT_REASON_NONE) {
+		s->reason = *reason; /* I2 */
+		fresh = weft__node_set(&s->node, soft ? WEFT__NODE_SOFT : WEFT__NODE_CANCELLED);
+	}
+	weft__spin_unlock(&s->node.lock);
+	return fresh;
 }
 
 static bool claim_timer(struct weft__timer *t)
@@ -518,13 +512,16 @@ int64_t weft_scope_deadline(const struct weft_scope *scope)
 	return load_relaxed(&((const struct weft__scope *)(const void *)scope)->deadline);
 }
 
+/* 1: it has passed, the old one or the new one. */
 static int move_deadline(struct weft__scope *s, int64_t deadline)
 {
 	int rc = 0;
 
 	weft__spin_lock(&s->timing);
 	/* Once it has passed, or been cancelled, there is no way back (SC-8). */
-	if (!(load_acquire(&s->node.flags) & (WEFT__NODE_CANCELLED | WEFT__NODE_SOFT))) {
+	if (s->deadline <= now_of(s)) {
+		rc = 1;
+	} else if (!(load_acquire(&s->node.flags) & (WEFT__NODE_CANCELLED | WEFT__NODE_SOFT))) {
 		weft__timer_disarm(&s->timer);
 		if (!load_acquire(&s->firing)) { /* I4 */
 			store_relaxed(&s->deadline, deadline);

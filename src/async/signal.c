@@ -12,6 +12,7 @@
 
 #include <weft/error.h>
 #include <weft/io.h>
+#include <weft/scope.h>
 
 #include "deque/sanitizer.h"
 
@@ -34,6 +35,9 @@ int weft_signal(const sigset_t *set, struct signalfd_siginfo *info)
 		return WEFT_EINVAL;
 	if (!info)
 		info = &local;
+	int rc = weft_check(); /* before there is a descriptor (CO-3) */
+	if (rc != 0)
+		return rc;
 	int fd = open_now(set);
 	if (fd < 0)
 		return fd;

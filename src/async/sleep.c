@@ -2,6 +2,7 @@
 /*
  * sleep.c - waiting for time to pass
  */
+#include <errno.h>
 #include <time.h>
 
 #include <weft/error.h>
@@ -29,12 +30,14 @@ static void done(struct weft__timer *t)
 	weft__resume_quietly(WEFT__CONTAINER(t, struct sleeper, timer)->strand);
 }
 
-/* The thread's own. */
+/* The thread's own.  A time before the clock began is none that the kernel knows. */
 static int thread_sleep(int64_t deadline)
 {
 	struct timespec t = { deadline / 1000000000, deadline % 1000000000 };
 
-	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) != 0)
+	if (deadline <= weft__monotonic())
+		return 0;
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR)
 		continue;
 	return 0;
 }

@@ -135,14 +135,22 @@ struct weft__node *weft__cancel_source(const struct weft__node *n)
 	return (struct weft__node *)(uintptr_t)found;
 }
 
+/* The epoch is counted under the lock too: a second cancel does not return before checks
+ * see the first. */
+bool weft__node_set(struct weft__node *n, uint8_t flag)
+{
+	if (n->flags & flag)
+		return false;
+	store_release(&n->flags, (uint8_t)(n->flags | flag));
+	add_seqcst(&weft__cancel_epoch, 1); /* O1, O2 */
+	return true;
+}
+
 bool weft__node_mark(struct weft__node *n, uint8_t flag)
 {
 	weft__spin_lock(&n->lock);
-	bool fresh = !(n->flags & flag);
-	store_release(&n->flags, (uint8_t)(n->flags | flag));
+	bool fresh = weft__node_set(n, flag);
 	weft__spin_unlock(&n->lock);
-	if (fresh)
-		add_seqcst(&weft__cancel_epoch, 1); /* O1, O2 */
 	return fresh;
 }
 

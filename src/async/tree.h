@@ -49,6 +49,9 @@ struct weft__node *weft__cancel_source(const struct weft__node *n);
 /* Adds a flag, CANCELLED or SOFT, before the walk.  False when it was set. */
 bool weft__node_mark(struct weft__node *n, uint8_t flag);
 
+/* The same with the lock of the node held. */
+bool weft__node_set(struct weft__node *n, uint8_t flag);
+
 /* Wakes all that is parked below n and can see a cancel.  Two steps for those who
  * hold a lock in between: queue pins the node until it was walked. */
 void weft__walk_queue(struct weft_runtime *rt, struct weft__node *n);

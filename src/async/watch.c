@@ -91,30 +91,46 @@ static void tell(struct weft_runtime *rt, const struct weft_stall *stall)
 		print_stall(stall, weft__config_stall_warn(rt));
 }
 
-/* True for the first time, as far as the last ones go. */
-static bool is_news(struct weft__watchman *w, const void *strand)
+/* The look that a timer has come for. */
+struct look {
+	struct weft_runtime *rt;
+	int64_t since; /* of the cancel */
+};
+
+static struct look look_for(struct weft_runtime *rt, const struct weft__timer *t)
 {
+	return (struct look){ rt, t->node.key - weft__config_stall_warn(rt) };
+}
+
+/* True for the first time since the cancel, as far as the last ones go.  What was named
+ * before that was told of another cancel, or was another strand at the same address. */
+static bool is_news(const struct look *look, const void *strand)
+{
+	struct weft__watchman *w = &look->rt->async->watchman;
+	int64_t now = weft__clock_now(look->rt);
 	bool news = true;
 
 	weft__spin_lock(&w->lock);
 	for (unsigned i = 0; i < WEFT__RECENT; i++)
-		news = news && w->recent[i] != strand;
+		news = news && (w->recent[i].strand != strand || w->recent[i].at <= look->since);
 	if (news)
-		w->recent[w->next_recent++ % WEFT__RECENT] = strand;
+		w->recent[w->next_recent++ % WEFT__RECENT] = (struct weft__named){ strand, now };
 	weft__spin_unlock(&w->lock);
 	return news;
 }
 
 static void tell_waits(const struct weft__waits *waits, void *arg)
 {
-	struct weft_runtime *rt = arg;
+	const struct look *look = arg;
 	struct weft_stall stall = { .task = waits->task,
 				    .group = waits->group,
 				    .reason = waits->reason,
-				    .wait = waits->what };
+				    .wait = waits->what,
+				    .frames = waits->frames,
+				    .frame_count = waits->frame_count };
 
-	if (is_news(&rt->async->watchman, waits->strand))
-		tell(rt, &stall);
+	if (is_news(look, waits->strand))
+		tell(look->rt, &stall);
 }
 
 static bool is_asleep(struct weft_runtime *rt, unsigned index)
@@ -122,14 +138,15 @@ static bool is_asleep(struct weft_runtime *rt, unsigned index)
 	return load_relaxed(&rt->idle.asleep[index / 64]) >> (index % 64) & 1;
 }
 
-static void tell_running(struct weft_runtime *rt, unsigned index, const struct weft__node *top)
+static void tell_running(const struct look *look, unsigned index, const struct weft__node *top)
 {
+	struct weft_runtime *rt = look->rt;
 	struct weft__probe p;
 
 	if (is_asleep(rt, index) || rt->workers[index] == weft__worker_self() ||
 	    !weft__probe(rt->workers[index], top, &p))
 		return;
-	if (!p.strand || !p.inside || !p.cancelled || !is_news(&rt->async->watchman, p.strand))
+	if (!p.strand || !p.inside || !p.cancelled || !is_news(look, p.strand))
 		return;
 	struct weft_stall stall = { .task = p.task[0] ? p.task : NULL,
 				    .group = p.group[0] ? p.group : NULL,
@@ -140,14 +157,13 @@ static void tell_running(struct weft_runtime *rt, unsigned index, const struct w
 }
 
 /* `top` is compared and never followed: it may be gone, as opposed to what was seen. */
-static void tell_all(struct weft_runtime *rt, struct weft__snapshot *snap,
-		     const struct weft__node *top)
+static void tell_all(struct look look, struct weft__snapshot *snap, const struct weft__node *top)
 {
 	if (snap)
-		weft__snapshot_waits(snap, tell_waits, rt);
+		weft__snapshot_waits(snap, tell_waits, &look);
 	weft__snapshot_free(snap);
-	for (unsigned i = 0; i < rt->worker_count; i++)
-		tell_running(rt, i, top);
+	for (unsigned i = 0; i < look.rt->worker_count; i++)
+		tell_running(&look, i, top);
 }
 
 /* --- when to make it ----------------------------------------------------------- */
@@ -169,14 +185,14 @@ static bool claim_scope(struct weft__timer *t)
 static void scope_stalls(struct weft__timer *t)
 {
 	struct weft__scope *s = WEFT__CONTAINER(t, struct weft__scope, stall);
-	struct weft_runtime *rt = s->runtime;
+	struct look look = look_for(s->runtime, t);
 	struct weft__node *n = &s->node;
 	struct weft__snapshot *snap = weft__snapshot_new();
 
 	if (snap)
 		weft__snapshot_look(snap, n);
 	weft__scope_unpin(s);
-	tell_all(rt, snap, n);
+	tell_all(look, snap, n);
 }
 
 void weft__watch_scope(struct weft__scope *s)
@@ -195,7 +211,7 @@ static void shutdown_stalls(struct weft__timer *t)
 
 	if (snap)
 		weft__snapshot_look(snap, root);
-	tell_all(w->rt, snap, root);
+	tell_all(look_for(w->rt, t), snap, root);
 }
 
 void weft__watch_shutdown(struct weft_runtime *rt)
@@ -219,7 +235,7 @@ static void task_stalls(struct weft__timer *t)
 	if (n) {
 		weft__snapshot_look(snap, n);
 		weft__task_unlock(w->rt, w->task);
-		tell_all(w->rt, snap, n);
+		tell_all(look_for(w->rt, t), snap, n);
 	} else {
 		weft__snapshot_free(snap);
 	}
@@ -271,6 +287,20 @@ void weft__watch_begin(struct weft_runtime *rt)
 		weft__events_kick(rt);
 }
 
+static void give_spare(struct weft_runtime *rt, struct weft__gaze *g)
+{
+	if (!g->has_spare)
+		weft__idle_call_spare(rt);
+	g->has_spare = true;
+}
+
+static void take_spare(struct weft_runtime *rt, struct weft__gaze *g)
+{
+	if (g->has_spare)
+		weft__idle_dismiss_spare(rt);
+	g->has_spare = false;
+}
+
 static void print_block(const struct weft__probe *p, unsigned index, int64_t held)
 {
 	fprintf(stderr,
@@ -280,11 +310,13 @@ static void print_block(const struct weft__probe *p, unsigned index, int64_t hel
 	weft__probe_print_frames(stderr, p->frames, p->frame_count);
 }
 
-static void tell_block(struct weft_runtime *rt, unsigned index, int64_t held)
+/* Asks before a spare worker may let it go on, and prints when that is on its way. */
+static void tell_block(struct weft_runtime *rt, struct weft__gaze *g, unsigned index, int64_t held)
 {
 	struct weft__probe p = { 0 };
 	bool answered = weft__probe(rt->workers[index], NULL, &p);
 
+	give_spare(rt, g);
 	if (!answered || p.strand)
 		print_block(&p, index, held);
 }
@@ -338,20 +370,6 @@ static int64_t held_by(struct weft__gaze *g, const struct weft__worker *w, int64
 	return 0;
 }
 
-static void give_spare(struct weft_runtime *rt, struct weft__gaze *g)
-{
-	if (!g->has_spare)
-		weft__idle_call_spare(rt);
-	g->has_spare = true;
-}
-
-static void take_spare(struct weft_runtime *rt, struct weft__gaze *g)
-{
-	if (g->has_spare)
-		weft__idle_dismiss_spare(rt);
-	g->has_spare = false;
-}
-
 enum { NONE = -1 }; /* in place of the number of a ready job */
 
 /* A number for the oldest ready job of the worker, which another one does not have:
@@ -386,8 +404,7 @@ static bool gaze(struct weft_runtime *rt, unsigned i, int64_t now, bool injected
 	if (held >= weft__config_block_warn(rt) && (waiting || injected) && !g->reported &&
 	    !is_asleep(rt, i) && !weft__blocking_is_declared(w) &&
 	    !is_starved(g, w, weft__config_block_warn(rt))) {
-		give_spare(rt, g);
-		tell_block(rt, i, held);
+		tell_block(rt, g, i, held);
 		store_release(&g->reported, (uint8_t)1);
 	}
 	return oldest(w) != NONE || g->has_spare;

@@ -37,6 +37,12 @@ struct weft__watched {
 	uint32_t used;
 };
 
+/* A strand that was named, and when.  Its address may be another one's soon. */
+struct weft__named {
+	const void *strand;
+	int64_t at;
+};
+
 /* What a worker was at when it was last looked at. */
 struct weft__gaze {
 	uint64_t turns; /* jobs and switches so far */
@@ -51,8 +57,8 @@ struct weft__watchman {
 	struct weft__watched tasks[WEFT__WATCHED_TASKS];
 	struct weft__timer shutdown; /* of the whole runtime */
 	struct weft_runtime *rt;
-	struct weft__spin lock;		  /* of `recent` */
-	const void *recent[WEFT__RECENT]; /* strands that were named last */
+	struct weft__spin lock; /* of `recent` */
+	struct weft__named recent[WEFT__RECENT];
 	unsigned next_recent;
 	struct weft__gaze *gazes; /* one a worker; the event thread's */
 	int64_t look_at;	  /* likewise: when to look again; NEVER */

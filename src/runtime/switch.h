@@ -40,6 +40,10 @@ void weft__fiber_start(void);
  * any other: it may suspend the fiber meanwhile, and return on another thread. */
 int weft__call_on(void *top, int (*fn)(void *arg), void *arg);
 
+/* Calls fn(arg) like any function, on the caller's own stack; but whoever unwinds from
+ * there comes to the fiber that was suspended at `sp`, in place of the caller. */
+void weft__call_as(void *sp, void (*fn)(void *arg), void *arg);
+
 /* First aarch64, because the flags of ConcurrencyKit define __x86_64__ anywhere. */
 #if defined(__aarch64__)
 

@@ -119,6 +119,43 @@ weft__fiber_start:
 
 	.hidden	weft__fiber_main
 
+/* void weft__call_as(void *sp, void (*fn)(void *arg), void *arg): an ordinary call, but
+ * the tables say that its caller is what was saved at `sp`. */
+	.globl	weft__call_as
+	.hidden	weft__call_as
+	.type	weft__call_as, %function
+	.balign	16
+weft__call_as:
+	.cfi_startproc
+	hint	#34 /* bti c */
+	stp	x29, x30, [sp, #-32]!
+	.cfi_def_cfa_offset 32
+	.cfi_rel_offset x29, 0
+	.cfi_rel_offset x30, 8
+	str	x19, [sp, #16]
+	.cfi_rel_offset x19, 16
+	mov	x29, sp
+	mov	x19, x0
+	.cfi_remember_state
+	.cfi_def_cfa x19, FRAME
+	.irp	i, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
+	.cfi_rel_offset 19 + \i, 16 + 8 * \i
+	.endr
+	.cfi_rel_offset x29, 0
+	.cfi_rel_offset x30, 8
+	mov	x0, x2
+	blr	x1
+	.cfi_restore_state
+	ldr	x19, [sp, #16]
+	ldp	x29, x30, [sp], #32
+	.cfi_def_cfa_offset 0
+	.cfi_restore x19
+	.cfi_restore x29
+	.cfi_restore x30
+	ret
+	.cfi_endproc
+	.size	weft__call_as, . - weft__call_as
+
 /* int weft__call_on(void *top, weft_fn *fn, void *arg): an ordinary call, on the stack
  * below `top`, which is 16-byte aligned.  gdb takes a frame that lies the wrong way
  * round for a corrupt stack, unless the function is called __morestack, hence the

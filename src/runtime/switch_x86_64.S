@@ -147,6 +147,34 @@ weft__fiber_start:
 
 	.hidden	weft__fiber_main
 
+/* void weft__call_as(void *sp, void (*fn)(void *arg), void *arg): an ordinary call, but
+ * the tables say that its caller is what was saved at `sp`. */
+	.globl	weft__call_as
+	.hidden	weft__call_as
+	.type	weft__call_as, @function
+	.balign	16
+weft__call_as:
+	.cfi_startproc
+	BRANCH_TARGET
+	save	rbx
+	movq	%rdi, %rbx
+	.cfi_remember_state
+	.cfi_def_cfa rbx, 64 + RED_ZONE
+	.cfi_rel_offset rip, 56
+	.cfi_rel_offset rbp, 48
+	.cfi_rel_offset rbx, 40
+	.cfi_rel_offset r12, 32
+	.cfi_rel_offset r13, 24
+	.cfi_rel_offset r14, 16
+	.cfi_rel_offset r15, 8
+	movq	%rdx, %rdi
+	call	*%rsi
+	.cfi_restore_state
+	restore	rbx
+	ret
+	.cfi_endproc
+	.size	weft__call_as, . - weft__call_as
+
 /* int weft__call_on(void *top, weft_fn *fn, void *arg): an ordinary call, on the stack
  * below `top`, which is 16-byte aligned.  gdb takes a frame that lies the wrong way
  * round for a corrupt stack, unless the function is called __morestack, hence the

@@ -320,6 +320,30 @@ static void check_tables_of_call(void)
 	finish();
 }
 
+static void fiber_that_waits(void *arg)
+{
+	(void)arg;
+	back();
+	end();
+}
+
+static void trace_as(void *arg)
+{
+	trace_there(arg);
+}
+
+static void check_tables_of_a_suspended_one(void)
+{
+	struct trace trace = { 0 };
+
+	start(fiber_that_waits, NULL);
+	weft__call_as(fiber->stack.sp, trace_as, &trace);
+	CHECK(trace.frames >= 4 && trace.frames <= 9);
+	CHECK(in_start(trace.last));
+	go();
+	finish();
+}
+
 #if defined(__aarch64__)
 /* Frame records: (caller's x29, return address), to the one with x29 = 0. */
 static struct trace follow_records(const uintptr_t *record)
@@ -405,6 +429,7 @@ int main(int argc, char **argv)
 	check_call_registers();
 	check_tables();
 	check_tables_of_call();
+	check_tables_of_a_suspended_one();
 	check_records();
 	weft__stack_cache_fini(&cache);
 	weft__stack_pool_fini(&pool);

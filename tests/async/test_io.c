@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 
@@ -497,6 +498,49 @@ Test(io, accept_waits_for_connect_and_says_who_it_is)
 	close(v.listener);
 }
 
+static int serve_in_cancelled_scope(void *arg)
+{
+	struct visit *v = arg;
+	struct weft_scope s;
+
+	weft_scope_enter(&s, .name = "cancelled");
+	weft_scope_cancel(&s);
+	v->rc = weft_accept(v->listener, NULL, NULL);
+	weft_scope_leave(&s, 0);
+	return 0;
+}
+
+Test(io, CO3_a_cancelled_task_does_not_make_a_listener_nonblocking)
+{
+	struct visit v = { 0 };
+
+	v.listener = listener(&v.address, 8);
+	cr_expect(eq(int, run_on(1, serve_in_cancelled_scope, &v), 0));
+	cr_expect(eq(int, v.rc, WEFT_ECANCELED));
+	cr_expect(eq(int, fcntl(v.listener, F_GETFL) & O_NONBLOCK, 0));
+	close(v.listener);
+}
+
+static int serve_in_vain(void *arg)
+{
+	return cancel_when_waiting(serve, arg);
+}
+
+Test(io, a_cancelled_accept_leaves_the_next_connection_to_others)
+{
+	struct visit v = { 0 };
+
+	v.listener = listener(&v.address, 8);
+	cr_expect(eq(int, run_on(1, serve_in_vain, &v), 0));
+	cr_expect(eq(int, v.accepted, WEFT_ECANCELED));
+	cr_expect(eq(int, together(1, serve, visit, &v), 0));
+	cr_expect(eq(int, v.rc, 0));
+	cr_assert(ge(int, v.accepted, 0));
+	close(v.accepted);
+	close(v.fd);
+	close(v.listener);
+}
+
 static int visit_nobody(void *arg)
 {
 	struct visit *v = arg;
@@ -624,4 +668,33 @@ Test(io, a_cancelled_wait_takes_no_signal)
 	cr_expect(eq(int, x.got[0], SIGUSR2));
 	kill(getpid(), SIGUSR1);
 	cr_expect(eq(int, weft_signal(&x.set, NULL), SIGUSR1), "a plain thread");
+}
+
+/* No descriptor can be opened: who does it first gets another error. */
+static int signal_in_cancelled_scope(void *arg)
+{
+	struct signals *x = arg;
+	struct weft_scope s;
+	struct rlimit was, none;
+
+	getrlimit(RLIMIT_NOFILE, &was);
+	none = (struct rlimit){ 0, was.rlim_max };
+	weft_scope_enter(&s, .name = "cancelled");
+	weft_scope_cancel(&s);
+	setrlimit(RLIMIT_NOFILE, &none);
+	x->got[0] = weft_signal(&x->set, NULL);
+	weft_scope_leave(&s, 0);
+	x->got[1] = weft_signal(&x->set, NULL);
+	setrlimit(RLIMIT_NOFILE, &was);
+	return 0;
+}
+
+Test(io, CO3_a_cancelled_task_opens_no_descriptor_for_a_signal)
+{
+	struct signals x;
+
+	open_signals(&x);
+	cr_expect(eq(int, run_on(1, signal_in_cancelled_scope, &x), 0));
+	cr_expect(eq(int, x.got[0], WEFT_ECANCELED));
+	cr_expect(eq(int, x.got[1], -EMFILE));
 }

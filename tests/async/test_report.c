@@ -52,8 +52,12 @@ struct gate {
 	uint64_t ticket;
 };
 
-static void wait_at(struct gate *gate, const char *what)
+/* Somewhere in the function that waits. */
+static void *waits_in;
+
+static __attribute__((noinline)) void wait_at(struct gate *gate, const char *what)
 {
+	waits_in = __builtin_return_address(0);
 	struct weft__strand *s = weft__strand_self();
 
 	weft__wait_begin(s, 0);
@@ -312,15 +316,54 @@ Test(report, SY_10_two_locks_taken_in_two_orders_are_a_circle)
 	cr_expect(has(said, "weft: alice waits for bob waits for alice\n"), "%s", said);
 }
 
+static enum weft__claim woken_as;
+
+/* Somebody outside gives what the task waits for, which the task may then free. */
+static const struct weft__strand *give_while_asked(const void *on)
+{
+	const struct gate *gate = on;
+
+	woken_as = weft__claim(gate->strand, gate->ticket, WEFT__GRANTED);
+	if (woken_as == WEFT__CLAIM_PARKED)
+		weft__resume(gate->strand);
+	return NULL;
+}
+
+static int wait_for_a_gift(void *arg)
+{
+	struct gate gate;
+
+	(void)arg;
+	wait_at(&gate, "a gift");
+	return 0;
+}
+
+static void child_gift(void)
+{
+	weft__report_holder("a gift", give_while_asked);
+	CHILD_CHECK(run_virtual(wait_for_a_gift, NULL) == 0);
+	CHILD_CHECK(woken_as == WEFT__CLAIM_WAITING);
+}
+
+Test(report, SY_10_a_task_does_not_go_on_while_who_holds_what_is_asked)
+{
+	char said[CHILD_SAYS];
+
+	cr_expect(eq(int, child_says(child_gift, said), 0), "%s", said);
+}
+
 /* --- tasks that ignore their cancel ---------------------------------------------- */
 
 static uint32_t stalls;
 static struct weft_stall last_stall;
 static char last_names[2][64];
+static void *last_frames[64];
 
 static void on_stall(const struct weft_stall *stall)
 {
 	last_stall = *stall;
+	for (int i = 0; i < stall->frame_count && i < 64; i++)
+		last_frames[i] = stall->frames[i];
 	snprintf(last_names[0], 64, "%s", stall->task ? stall->task : "");
 	snprintf(last_names[1], 64, "%s", stall->group ? stall->group : "");
 	add_seqcst(&stalls, 1);
@@ -380,11 +423,115 @@ Test(report, SC13_a_task_that_waits_on_is_named_once_after_stall_warn)
 	cr_expect(eq(int, last_stall.reason, WEFT_REASON_EXPLICIT));
 }
 
+static bool is_framed(const void *where)
+{
+	for (int i = 0; i < last_stall.frame_count; i++)
+		if (last_frames[i] == where)
+			return true;
+	return false;
+}
+
+Test(report, SC13_a_task_that_waits_on_is_named_with_its_frames)
+{
+	cr_expect(eq(int, run_watched(cancel_and_wait, NULL), 0));
+	cr_expect(is_framed(waits_in));
+	cr_expect(gt(int, last_stall.frame_count, 3));
+	cr_expect(lt(int, last_stall.frame_count, 20));
+	cr_expect(not(is_framed(NULL)));
+}
+
 Test(report, SC13_cancelled_by_its_handle_too)
 {
 	cr_expect(eq(int, run_watched(cancel_and_wait, ""), 0));
 	cr_expect(eq(u32, stalls, 1));
 	cr_expect(eq(str, last_names[0], "alice"));
+}
+
+static int give_up(void *arg)
+{
+	struct weft_scope s;
+	int rc = weft_scope_enter(&s, .name = "given up");
+
+	(void)arg;
+	weft_scope_cancel(&s);
+	wait_at(&stuck, "somebody");
+	return weft_scope_leave(&s, rc);
+}
+
+static int let_go_late(void *arg)
+{
+	(void)arg;
+	weft_sleep(WEFT_SEC(5));
+	open_gate(&stuck);
+	return 0;
+}
+
+/* Its record, and its strand, are those of the one before. */
+static int cancel_two_in_a_row(void *arg)
+{
+	int rc = 0;
+
+	for (int i = 0; i < 2 && rc == 0; i++) {
+		struct weft_group g;
+		rc = weft_group_open(&g);
+		weft_spawn(&g, give_up, NULL);
+		weft_spawn(&g, let_go_late, NULL);
+		rc = weft_group_close(&g, rc);
+	}
+	(void)arg;
+	return rc;
+}
+
+Test(report, SC13_a_task_is_not_taken_for_one_that_was_named_before)
+{
+	cr_expect(eq(int, run_watched(cancel_two_in_a_row, NULL), 0));
+	cr_expect(eq(u32, stalls, 2));
+}
+
+/* Twice in one task, with another scope each time. */
+static int give_up_twice(void *arg)
+{
+	for (int i = 0; i < 2; i++) {
+		struct weft_group g;
+		weft_group_open(&g);
+		weft_spawn(&g, let_go_late, NULL);
+		give_up(arg);
+		weft_group_close(&g, 0);
+	}
+	return 0;
+}
+
+Test(report, SC13_a_task_is_named_for_each_cancel_that_it_ignores)
+{
+	cr_expect(eq(int, run_watched(give_up_twice, NULL), 0));
+	cr_expect(eq(u32, stalls, 2));
+}
+
+/* The group is cancelled a moment after its scope's child, by its handle. */
+static int cancel_twice(void *arg)
+{
+	struct weft_group g;
+	struct weft_task task;
+	int rc = weft_group_open(&g, .name = "customers");
+
+	(void)arg;
+	weft_spawn(&g, ignore_cancel, NULL, .name = "alice", .task = &task);
+	weft_wait_all_blocked();
+	weft_task_cancel(task);
+	weft_sleep(WEFT_MS(300));
+	weft_group_cancel(&g);
+	struct weft_scope s;
+	weft_scope_enter(&s, .shield = true);
+	weft_sleep(WEFT_SEC(10));
+	weft_scope_leave(&s, 0);
+	open_gate(&stuck);
+	return weft_group_close(&g, rc);
+}
+
+Test(report, SC13_two_cancels_at_nearly_the_same_time_name_it_once)
+{
+	cr_expect(eq(int, run_watched(cancel_twice, NULL), 0));
+	cr_expect(eq(u32, stalls, 1));
 }
 
 static void child_stalls(void)
@@ -465,6 +612,7 @@ Test(report, SC13_a_task_that_runs_on_is_named_with_its_frames)
 	cr_expect(eq(ptr, (void *)last_stall.wait, NULL));
 	cr_expect(eq(int, last_stall.reason, WEFT_REASON_DEADLINE));
 	cr_expect(gt(int, last_stall.frame_count, 2));
+	cr_expect(not(is_framed(NULL)));
 }
 
 static int cancel_in_time(void *arg)
@@ -533,6 +681,67 @@ Test(report, CF06_a_task_that_holds_its_worker_is_named_once)
 	cr_expect(eq(int, count(said, "weft: task holder holds worker 0 for "), 1), "%s", said);
 	cr_expect(ge(int, count(said, "\n    "), 3), "%s", said);
 	cr_expect(not(has(said, "task other")), "%s", said);
+}
+
+/* Two pieces of a task, each on a worker of its own: one holds it, the other gives way
+ * again and again.  What the first has made ready waits for it. */
+static struct {
+	struct weft_group group;
+	uint32_t let_go, turns;
+} both;
+
+static int run_at_last(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+static int hold_beside(void *arg)
+{
+	struct weft__worker *w = weft__worker_self();
+	struct weft__gaze *gazes = w->runtime->async->watchman.gazes;
+	int rc = weft_spawn(&both.group, run_at_last, arg, .name = "other");
+
+	while (!load_acquire(&gazes[w->index].reported))
+		sched_yield();
+	until(&both.turns, load_acquire(&both.turns) + 1000);
+	CHILD_CHECK(!load_acquire(&gazes[!w->index].reported));
+	store_release(&both.let_go, 1);
+	return rc;
+}
+
+static int go_on_beside(void *arg)
+{
+	(void)arg;
+	while (!load_acquire(&both.let_go)) {
+		weft_yield();
+		add_seqcst(&both.turns, 1);
+	}
+	return 0;
+}
+
+static int hold_one_of_two(void *arg)
+{
+	int rc = weft_group_open(&both.group);
+
+	return weft_group_close(&both.group, rc ? rc : apart(hold_beside, arg, go_on_beside, arg));
+}
+
+static void child_holds_one_of_two(void)
+{
+	struct weft_runtime *rt;
+
+	CHILD_CHECK(weft_runtime_create(&rt, .workers = 2, .block_warn = WEFT_MS(100)) == 0);
+	CHILD_CHECK(weft_runtime_run(rt, hold_one_of_two, NULL) == 0);
+	weft_runtime_destroy(rt);
+}
+
+Test(report, CF06_the_other_worker_goes_on_and_is_not_named)
+{
+	char said[CHILD_SAYS];
+
+	cr_expect(eq(int, child_says(child_holds_one_of_two, said), 0), "%s", said);
+	cr_expect(eq(int, count(said, "weft: task root holds worker "), 1), "%s", said);
 }
 
 static int busy_alone(void *arg)

@@ -243,6 +243,24 @@ TaskTest(scope, SC11_a_deadline_that_has_passed_stays_so)
 	return 0;
 }
 
+/* The clock is moved by hand: the deadline has passed, and no timer has fired. */
+TaskTest(scope, SC8_a_deadline_that_has_passed_stays_so_although_its_timer_is_late)
+{
+	struct weft__clock *clock = &weft__worker_self()->runtime->async->clock;
+	struct weft_scope s;
+
+	(void)arg;
+	HOLDS(weft_scope_enter(&s, .timeout = WEFT_MS(10)) == 0);
+	int64_t deadline = weft_scope_deadline(&s);
+	store_release(&clock->now, deadline);
+	HOLDS(weft_scope_set_deadline(&s, deadline + WEFT_SEC(100)) == 0);
+	HOLDS(weft_scope_deadline(&s) == deadline);
+	HOLDS(weft_scope_reason(&s).kind == WEFT_REASON_DEADLINE);
+	HOLDS(weft_checkpoint() == WEFT_ECANCELED);
+	HOLDS(weft_scope_leave(&s, WEFT_ECANCELED) == WEFT_ETIMEDOUT);
+	return 0;
+}
+
 TaskTest(scope, SC12_an_error_of_the_body_is_not_hidden_by_the_deadline)
 {
 	struct weft_scope s;
@@ -454,6 +472,22 @@ Test(scope, SC18_scopes_are_for_tasks)
 	cr_assert(eq(int, weft_scope_init_opt(&s, &old), WEFT_EINVAL));
 	cr_assert(eq(int, weft_check(), 0));
 	cr_assert(eq(int, weft_checkpoint(), 0));
+	cr_assert(eq(int, weft_wait_all_blocked(), WEFT_ENOTASK));
+}
+
+static int is_called(void *arg)
+{
+	*(bool *)arg = true;
+	return 0;
+}
+
+Test(scope, SC10_a_shield_is_for_tasks_and_does_not_call_otherwise)
+{
+	bool called = false;
+
+	cr_expect(eq(int, weft_shield(is_called, &called, WEFT_SEC(1)), WEFT_ENOTASK));
+	cr_expect(eq(int, weft_shield(NULL, &called, WEFT_SEC(1)), WEFT_EINVAL));
+	cr_expect(not(called));
 }
 
 enum { DEEP = 5000 };
@@ -787,7 +821,7 @@ TaskTest(scope, SC4_a_late_timer_of_a_group_is_its_time_out)
 	return 0;
 }
 
-TaskTest(scope, SC4_a_shield_raised_or_lowered_on_the_way_does_not_change_who_absorbs)
+TaskTest(scope, SC4_a_shield_lowered_on_the_way_does_not_change_who_absorbs)
 {
 	struct weft_scope outer, middle, inner;
 
@@ -802,6 +836,46 @@ TaskTest(scope, SC4_a_shield_raised_or_lowered_on_the_way_does_not_change_who_ab
 	rc = weft_scope_leave(&inner, rc);
 	HOLDS(rc == WEFT_ECANCELED);
 	rc = weft_scope_leave(&middle, rc);
+	HOLDS(rc == WEFT_ECANCELED);
+	return weft_scope_leave(&outer, rc);
+}
+
+TaskTest(scope, SC4_a_shield_raised_on_the_way_does_not_change_who_absorbs)
+{
+	struct weft_scope outer, inner;
+
+	(void)arg;
+	HOLDS(weft_scope_enter(&outer) == 0);
+	HOLDS(weft_scope_enter(&inner) == 0);
+	weft_scope_cancel(&outer);
+	int rc = weft_sleep_forever();
+	weft_scope_set_shield(&inner, true);
+	rc = weft_scope_leave(&inner, rc);
+	HOLDS(rc == WEFT_ECANCELED);
+	HOLDS(!weft_scope_cancelled_caught(&inner));
+	rc = weft_scope_leave(&outer, rc);
+	HOLDS(weft_scope_cancelled_caught(&outer));
+	return rc;
+}
+
+/* What counts is what is visible when it is left; the cancel outside is not lost. */
+TaskTest(scope, SC4_a_cancelled_scope_behind_a_raised_shield_absorbs_its_own)
+{
+	struct weft_scope outer, middle, inner;
+
+	(void)arg;
+	HOLDS(weft_scope_enter(&outer) == 0);
+	HOLDS(weft_scope_enter(&middle) == 0);
+	HOLDS(weft_scope_enter(&inner) == 0);
+	weft_scope_cancel(&outer);
+	weft_scope_cancel(&inner);
+	int rc = weft_sleep_forever();
+	weft_scope_set_shield(&middle, true);
+	HOLDS(weft_scope_leave(&inner, rc) == 0);
+	HOLDS(weft_scope_cancelled_caught(&inner));
+	HOLDS(weft_checkpoint() == 0);
+	HOLDS(weft_scope_leave(&middle, 0) == 0);
+	rc = weft_checkpoint();
 	HOLDS(rc == WEFT_ECANCELED);
 	return weft_scope_leave(&outer, rc);
 }

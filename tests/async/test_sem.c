@@ -505,6 +505,50 @@ Test(limiter, it_knows_each_of_many_borrowers)
 	weft_limiter_fini(&lim);
 }
 
+static int borrow_and_end(void *arg)
+{
+	*(const void **)arg = weft__strand_self();
+	return weft_limiter_acquire(&lim);
+}
+
+static int borrow_in_its_place(void *arg)
+{
+	saw[2] = weft__strand_self() == *(const void **)arg;
+	saw[3] = weft_limiter_release(&lim);
+	saw[4] = weft_limiter_acquire(&lim);
+	saw[5] = weft_limiter_acquire(&lim);
+	return weft_limiter_release(&lim);
+}
+
+static int borrow_one_after_the_other(void *arg)
+{
+	const void *first = NULL;
+	struct weft_group g;
+
+	(void)arg;
+	weft_group_open(&g);
+	weft_spawn(&g, borrow_and_end, &first);
+	saw[0] = weft_group_close(&g, 0);
+	weft_group_open(&g);
+	weft_spawn(&g, borrow_in_its_place, &first);
+	saw[1] = weft_group_close(&g, 0);
+	return 0;
+}
+
+Test(limiter, SY6_a_task_is_not_taken_for_one_that_had_its_record)
+{
+	weft_limiter_init(&lim, 2);
+	cr_assert(eq(int, run_virtual(borrow_one_after_the_other, NULL), 0));
+	cr_expect(eq(int, saw[0], 0));
+	cr_assert(eq(int, saw[2], 1), "another record");
+	cr_expect(eq(int, saw[3], WEFT_EPERM));
+	cr_expect(eq(int, saw[4], 0));
+	cr_expect(eq(int, saw[5], WEFT_EDEADLK));
+	cr_expect(eq(int, saw[1], 0));
+	cr_expect(eq(sz, weft_limiter_stats(&lim).borrowed, 1));
+	weft_limiter_fini(&lim);
+}
+
 Test(limiter, a_plain_thread_is_a_borrower_too)
 {
 	weft_limiter_init(&lim, 1);

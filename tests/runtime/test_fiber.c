@@ -403,3 +403,21 @@ Test(fiber, a_backtrace_ends_at_the_start_of_the_fiber)
 	cr_expect(gt(u64, trace.last, (uintptr_t)weft__fiber_start));
 	cr_expect(lt(u64, trace.last, (uintptr_t)weft__fiber_start + 64));
 }
+
+static void trace_from_here(void *arg)
+{
+	_Unwind_Backtrace(note_frame, arg);
+}
+
+Test(fiber, a_backtrace_of_a_suspended_one_is_made_from_outside)
+{
+	struct trace trace = { 0 };
+	long count = 0;
+
+	start(fiber_that_counts, &count);
+	weft__call_as(fiber->stack.sp, trace_from_here, &trace);
+	cr_expect(ge(int, trace.frames, 4));
+	cr_expect(le(int, trace.frames, 8));
+	cr_expect(gt(u64, trace.last, (uintptr_t)weft__fiber_start));
+	cr_expect(lt(u64, trace.last, (uintptr_t)weft__fiber_start + 64));
+}

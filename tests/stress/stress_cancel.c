@@ -8,6 +8,8 @@
  * tokens, tasks cancel their own scopes and lower their shields, errors cancel
  * siblings, deadlines pass, and at last that of the root does.
  *
+ * At last a thread looks at a scope while another cancels it.
+ *
  * Each task joins once.  A wait that no cancel reached hangs, and the time limit of the
  * test notices.  A cancel that was seen is still seen in the next call.
  *
@@ -16,10 +18,11 @@
  */
 #include <weft/weft.h>
 
+#include "async/scope.h"
 #include "support/stress.h"
 #include "support/tasks.h"
 
-enum { CANCELLERS = 2, TOKENS = 64, FAN = 4, DEPTH = 4, ROUNDS = 60 };
+enum { CANCELLERS = 2, TOKENS = 64, FAN = 4, DEPTH = 4, ROUNDS = 60, MEETINGS = 5000 };
 
 struct part {
 	uint64_t seed;
@@ -196,11 +199,55 @@ static void rounds(enum weft_clock clock)
 	weft_runtime_destroy(rt);
 }
 
+/* --- the moment of a cancel -------------------------------------------------- */
+
+static struct stress_barrier barrier;
+static struct weft_scope meeting;
+
+static void look_on(void)
+{
+	struct weft__scope *s = weft__scope_of(&meeting);
+	bool caused = false;
+
+	while (!caused) {
+		weft__spin_lock(&s->node.lock);
+		caused = s->reason.kind != WEFT_REASON_NONE;
+		STRESS_CHECK(caused == weft_scope_cancel_called(&meeting));
+		weft__spin_unlock(&s->node.lock);
+	}
+}
+
+static void cancel_or_look(unsigned self)
+{
+	for (long i = 0; i < MEETINGS * stress_scale; i++) {
+		if (self == 0)
+			STRESS_CHECK(weft_scope_init(&meeting) == 0);
+		stress_barrier_wait(&barrier);
+		if (self == 0)
+			weft_scope_cancel(&meeting);
+		else
+			look_on();
+		stress_barrier_wait(&barrier);
+	}
+}
+
+/* Who finds that somebody gave a reason finds a cancel (SC-4): it comes second, and
+ * returns at once. */
+static void meetings(void)
+{
+	struct stress_thread threads[2];
+
+	stress_barrier_init(&barrier, 2);
+	stress_start(threads, 2, cancel_or_look);
+	stress_join(threads, 2);
+}
+
 int main(int argc, char **argv)
 {
 	stress_begin(argc, argv);
 	rounds(WEFT_CLOCK_VIRTUAL);
 	rounds(WEFT_CLOCK_REAL);
+	meetings();
 	printf("%" PRIu64 " tasks, %" PRIu64 " pieces, %" PRIu64 " cancelled by tokens\n", ended,
 	       pieces, cancelled);
 	return 0;

@@ -3,19 +3,22 @@
  * stress_report.c - looking at tasks that live on meanwhile
  *
  * Tasks enter scopes and groups, wait, are cancelled and end, some on stacks of their
- * own, while threads dump the tree, change settings, and short warnings make reports of
- * stalls and of held workers fire at any moment.
+ * own, some later, since they wait in spite of it; while threads dump the tree, change
+ * settings, and short warnings make reports of stalls and of held workers fire at any
+ * moment.
  */
 #include <stdbool.h>
 #include <string.h>
 
 #include <weft/weft.h>
 
+#include "async/lock.h"
 #include "support/stress.h"
 
-enum { CHILDREN = 8, DUMPERS = 2 };
+enum { CHILDREN = 12, DUMPERS = 2 };
 
-static uint32_t stop, stalls;
+static uint32_t stop, stalls, framed;
+static struct weft_lock common;
 static uint64_t ended, cancelled;
 
 static void on_stall(const struct weft_stall *stall)
@@ -23,6 +26,22 @@ static void on_stall(const struct weft_stall *stall)
 	STRESS_CHECK(!stall->task || strncmp(stall->task, "child", 5) == 0 ||
 		     strcmp(stall->task, "root") == 0);
 	add_seqcst(&stalls, 1);
+	if (stall->wait && stall->frame_count > 0)
+		add_seqcst(&framed, 1);
+}
+
+/* A wait that no cancel ends, for something that comes at any moment. */
+static void queue_up(void)
+{
+	struct weft__lock *l = weft__lock_of(&common);
+	struct weft__here me = weft__here();
+
+	STRESS_CHECK(weft__lock_acquire_shielded(l, me.strand) == 0);
+	for (int i = 0; i < 20000; i++)
+		cpu_relax();
+	weft_yield();
+	STRESS_CHECK(weft_lock_is_mine(&common));
+	weft__lock_release(l, weft__here());
 }
 
 /* Some notice a cancel late. */
@@ -44,6 +63,8 @@ static int child(void *arg)
 	if (kind == 5)
 		for (int i = 0; i < 20000; i++)
 			cpu_relax();
+	if (kind >= 8)
+		queue_up();
 	add_seqcst(rc == WEFT_ECANCELED ? &cancelled : &ended, 1);
 	return rc;
 }
@@ -104,7 +125,7 @@ int main(int argc, char **argv)
 	STRESS_CHECK(weft_shutdown(WEFT_NEVER) == 0);
 	store_release(&stop, 1);
 	stress_join(lookers, DUMPERS);
-	printf("%llu ended, %llu cancelled, %u stalls\n", (unsigned long long)ended,
-	       (unsigned long long)cancelled, stalls);
+	printf("%llu ended, %llu cancelled, %u stalls, %u with frames\n", (unsigned long long)ended,
+	       (unsigned long long)cancelled, stalls, framed);
 	return 0;
 }
