@@ -36,7 +36,8 @@
  *   O4  a fiber of the worker => the next one inside: they are one thread.  For
  *       ThreadSanitizer, to which fibers are threads.
  *
- * Nothing suspends inside, so a worker is a thread here.  Without membarrier (an old
+ * Nothing moves to another thread inside (a wait that begins with it held leaves it on the
+ * worker's next fiber), so a worker is a thread here.  Without membarrier (an old
  * kernel, or a process that had threads before its first runtime, where asking for it
  * takes some 10 ms) nothing is ever biased.
  *

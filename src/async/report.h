@@ -27,7 +27,7 @@ void weft__report_stuck(struct weft_runtime *rt);
 /* Says how to find who holds what a task waits for, for one `what` of weft__wait_park;
  * a literal, once or again and again.  NULL from `holder`: nobody, or not known.  It is
  * called while the task that waits is kept from going on, so `on` is still there; what
- * it returns is compared, and never followed.  Not for waits of weft__wait_park_locked. */
+ * it returns is compared, and never followed. */
 typedef const struct weft__strand *weft__holder_fn(const void *on);
 void weft__report_holder(const char *what, weft__holder_fn *holder);
 

@@ -11,9 +11,6 @@
  *	PARKED --begin--> WAITING --end--> PARKED
  *	                     '---claim---> RUNNING --end: resumes it
  *
- * Not for the waits of weft__wait_park_locked, which are claimed in their own last step,
- * and resumed by whoever did that.
- *
  *   threads    any.
  *   memory     from begin to end the strand stays, and its stack, and what it waits for.
  *   blocking   none; but who is woken in between is late.

@@ -131,7 +131,8 @@ unlock_unless_cancelled(struct weft__worker *w, struct weft__strand *s, struct w
 {
 	struct weft__fiber *fiber = load_relaxed(&s->fiber);
 	bool cancelled = (weft__cancel_visible(s->in.node) & WEFT__NODE_CANCELLED) &&
-			 weft__claim(s, weft__wait_ticket(s), WEFT__CANCELLED) != WEFT__CLAIM_LOST;
+			 weft__claim(s, weft__wait_ticket(s), WEFT__CANCELLED) ==
+				 WEFT__CLAIM_PARKED; /* else somebody looks at it: still.h */
 
 	weft__guard_unlock(lock);
 	if (cancelled)

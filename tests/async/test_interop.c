@@ -7,6 +7,7 @@
 #include <criterion/criterion.h>
 
 #include "support/assert.h"
+#include "support/calm.h"
 #include "support/tasks.h"
 
 TestSuite(interop, .timeout = 60);
@@ -415,4 +416,154 @@ Test(interop, adapters_make_call_objects_of_the_other_kind)
 	cr_expect(eq(int, run_on(1, adapt, on_worker), 0));
 	cr_expect(eq(int, on_worker[0], 0));
 	cr_expect(eq(int, on_worker[1], 1));
+}
+
+/* --- several waiters --------------------------------------------------------------- */
+
+struct shared {
+	struct under_way *u;
+	int rc, error;
+};
+
+static int waits_for_it(void *arg)
+{
+	struct shared *s = arg;
+
+	s->error = weft_future_wait(&s->u->future, &s->rc);
+	return 0;
+}
+
+static int gives_up(void *arg)
+{
+	struct shared *s = arg;
+	struct weft_scope scope;
+
+	weft_scope_enter(&scope, .timeout = WEFT_MS(1));
+	s->error = weft_future_wait(&s->u->future, &s->rc);
+	return weft_scope_leave(&scope, 0);
+}
+
+/* Two wait, and one that waited before them has given up. */
+static int several_wait(void *arg)
+{
+	struct shared *s = arg;
+	struct weft_group g;
+
+	weft_group_open(&g);
+	weft_spawn(&g, waits_for_it, &s[0]);
+	weft_spawn(&g, waits_for_it, &s[1]);
+	gives_up(&s[2]);
+	weft_future_cancel(&s->u->future);
+	return weft_group_close(&g, 0);
+}
+
+Test(interop, any_number_of_tasks_wait_for_a_future)
+{
+	struct under_way u = { .how = 1 };
+	struct shared s[3] = { { &u, 1, 1 }, { &u, 1, 1 }, { &u, 1, 1 } };
+	struct weft_runtime *rt;
+	struct runner runner;
+
+	cr_assert(eq(int, weft_runtime_create(&rt, .workers = 1), 0));
+	runner_start(&runner, rt, portal_task, &u);
+	until(&u.opened, 1);
+	cr_assert(eq(int, weft_from_thread_nowait(&u.portal, sleep_long, &u, &u.future), 0));
+	until(&u.begun, 1);
+	cr_expect(eq(int, run_on(2, several_wait, s), 0));
+	for (int i = 0; i < 2; i++) {
+		cr_expect(eq(int, s[i].error, 0));
+		cr_expect(eq(int, s[i].rc, WEFT_ECANCELED));
+	}
+	cr_expect(eq(int, s[2].error, WEFT_ECANCELED));
+	u.how = 0;
+	store_release(&u.may_close, 1);
+	cr_expect(eq(int, runner_join(&runner), 0));
+	weft_runtime_destroy(rt);
+}
+
+/* --- the bindings of a portal -------------------------------------------------------- */
+
+struct bound_portal {
+	struct weft_portal portal;
+	int seen;
+	uint32_t drops, drops_inside;
+};
+
+static uint32_t bound_drops;
+
+static void count_drop(void *value)
+{
+	(void)value;
+	add_seqcst(&bound_drops, 1);
+}
+
+static const struct weft_key dropped_key = { "dropped", count_drop };
+
+static int open_bound(void *arg)
+{
+	return weft_portal_open(&((struct bound_portal *)arg)->portal);
+}
+
+static int look_bound(void *arg)
+{
+	int *v = weft_local(&dropped_key);
+
+	((struct bound_portal *)arg)->seen = v ? *v : 0;
+	return 0;
+}
+
+static void *look_from_outside(void *arg)
+{
+	struct bound_portal *b = arg;
+
+	weft_from_thread(&b->portal, look_bound, b);
+	return NULL;
+}
+
+static int open_inside_of_a_binding(void *arg)
+{
+	static int five = 5;
+	struct bound_portal *b = arg;
+	pthread_t thread;
+	int rc = weft_with_local(&dropped_key, &five, open_bound, b);
+
+	if (rc != 0)
+		return rc;
+	b->drops_inside = load_acquire(&bound_drops);
+	pthread_create(&thread, NULL, look_from_outside, b);
+	pthread_join(thread, NULL);
+	return weft_portal_close(&b->portal, 0);
+}
+
+Test(interop, IN_5_a_portal_keeps_the_bindings_it_was_opened_in)
+{
+	struct bound_portal b = { 0 };
+
+	cr_expect(eq(int, run_on(2, open_inside_of_a_binding, &b), 0));
+	cr_expect(eq(u32, b.drops_inside, 0));
+	cr_expect(eq(int, b.seen, 5));
+	cr_expect(eq(u32, bound_drops, 1));
+}
+
+/* --- virtual time ---------------------------------------------------------------------- */
+
+static int sleeps_for_an_hour(void *arg)
+{
+	(void)arg;
+	return weft_sleep(WEFT_SEC(3600));
+}
+
+static int comes_back_to_sleep(void *arg)
+{
+	return weft_from_thread(NULL, sleeps_for_an_hour, arg);
+}
+
+static int sleeps_by_way_of_a_thread(void *arg)
+{
+	return weft_to_thread(comes_back_to_sleep, arg);
+}
+
+Test(interop, CF_4_virtual_time_passes_while_a_call_waits_for_a_task)
+{
+	cr_expect(eq(int, run_virtual(sleeps_by_way_of_a_thread, NULL), 0));
 }

@@ -15,6 +15,7 @@
 #include <criterion/criterion.h>
 
 #include "async/thread_pool.h"
+#include "runtime/idle.h"
 #include "support/assert.h"
 #include "support/tasks.h"
 
@@ -977,4 +978,66 @@ Test(offload, map_tells_which_item_failed)
 	cr_assert(eq(int, run_on(2, map_numbers, &n), 0));
 	cr_expect(eq(int, n.rc, WEFT_EIO));
 	cr_expect(eq(sz, n.failed, 50));
+}
+
+/* --- nothing seems to be pending -------------------------------------------------- */
+
+struct alone {
+	struct weft_thread_pool *pool;
+	struct caller caller;
+	struct weft_runtime *rt;
+	int closed;
+};
+
+static int abandons_in_pool(void *arg)
+{
+	struct alone *a = arg;
+	struct call *c = &a->caller.call;
+
+	weft_scope_enter(&a->caller.scope);
+	a->caller.rc = weft_thread_pool_run(a->pool, stay_at, &c, .abandon = true, .copy = sizeof c,
+					    .drop = drop);
+	return weft_scope_leave(&a->caller.scope, 0);
+}
+
+static void *ends_it_when_all_sleep(void *arg)
+{
+	struct alone *a = arg;
+
+	while (!weft__idle_all_asleep(a->rt))
+		sched_yield();
+	store_release(&a->caller.call.may_end, 1);
+	return NULL;
+}
+
+static int close_alone(void *arg)
+{
+	struct alone *a = arg;
+	struct weft_group g;
+	pthread_t thread;
+
+	weft_thread_pool_create(&a->pool, .threads = 1);
+	weft_group_open(&g);
+	weft_spawn(&g, abandons_in_pool, a);
+	while (!load_acquire(&a->caller.call.begun))
+		weft_yield();
+	weft_scope_cancel(&a->caller.scope);
+	weft_group_close(&g, 0);
+	pthread_create(&thread, NULL, ends_it_when_all_sleep, a);
+	a->closed = weft_thread_pool_close(a->pool, 0);
+	pthread_join(thread, NULL);
+	return 0;
+}
+
+/* Nobody waits for the call any more, but who closes its pool does. */
+Test(offload, CF_4_closing_behind_an_abandoned_call_is_no_deadlock)
+{
+	struct alone a = { .pool = NULL };
+
+	cr_assert(
+		eq(int, weft_runtime_create(&a.rt, .workers = 1, .clock = WEFT_CLOCK_VIRTUAL), 0));
+	cr_expect(eq(int, weft_runtime_run(a.rt, close_alone, &a), 0));
+	cr_expect(eq(int, a.caller.rc, WEFT_ECANCELED));
+	cr_expect(eq(int, a.closed, 0));
+	weft_runtime_destroy(a.rt);
 }
