@@ -10,7 +10,8 @@
  *
  * The end.  The program has ended when its pidfd says so, and is a zombie until it is
  * reaped.  In between its number, and that of its group, belong to it: what is left of
- * the group is killed then, and cannot be somebody else's.  Then the readers are stopped,
+ * the group is killed then, and cannot be somebody else's.  The program itself may have
+ * left the group; the pidfd is it all the same.  Then the readers are stopped,
  * for who left the group may hold the pipes, and what is in the pipes is taken.
  *
  * pidfd_open after posix_spawn: nobody but us waits for the child, so the number is
@@ -296,13 +297,17 @@ NOW static int waitid_now(const struct exec *e, siginfo_t *info, int flags, stru
 	return rc == 0 ? 0 : -errno;
 }
 
-/* A signal to the group, whose leader is there or a zombie. */
+/* A signal to the group that it was given, while it is there or a zombie; and to it, if
+ * it has left that group.  SIGKILL in any case: it might be on its way back. */
 static void signal_group(const struct exec *e, int signo)
 {
 	siginfo_t info;
 
-	if (waitid_now(e, &info, WNOHANG | WNOWAIT, NULL) == 0)
-		kill(-e->pid, signo);
+	if (waitid_now(e, &info, WNOHANG | WNOWAIT, NULL) != 0)
+		return;
+	kill(-e->pid, signo);
+	if (signo == SIGKILL || getpgid(e->pid) != e->pid)
+		syscall(SYS_pidfd_send_signal, e->pidfd, signo, NULL, 0);
 }
 
 static int wait_dead(void *arg)

@@ -196,7 +196,7 @@ struct stubborn {
 	int ends[2];
 	struct weft_exec_result r;
 	struct weft_buf out;
-	char *script;
+	char **argv, **env;
 	int rc;
 };
 
@@ -205,8 +205,8 @@ static int run_stubborn(void *arg)
 {
 	struct stubborn *s = arg;
 
-	s->rc = weft_exec(&s->r, .argv = SHELL(s->script), .err_fd = s->ends[1], .out = &s->out,
-			  .grace = WEFT_MS(50));
+	s->rc = weft_exec(&s->r, .argv = s->argv, .env = s->env, .err_fd = s->ends[1],
+			  .out = &s->out, .grace = WEFT_MS(50));
 	return 0;
 }
 
@@ -219,11 +219,11 @@ static int cancel_when_told(void *arg)
 	return WEFT_EIO;
 }
 
-static void cut_off_script(struct stubborn *s, char *script)
+static void cut_off(struct stubborn *s, char **argv, char **env)
 {
 	struct weft_group g;
 
-	*s = (struct stubborn){ .script = script };
+	*s = (struct stubborn){ .argv = argv, .env = env };
 	HOLDS(pipe2(s->ends, O_CLOEXEC) == 0);
 	HOLDS(weft_group_open(&g) == 0);
 	weft_spawn(&g, run_stubborn, s);
@@ -232,6 +232,11 @@ static void cut_off_script(struct stubborn *s, char *script)
 	close(s->ends[0]);
 	close(s->ends[1]);
 	HOLDS(s->rc == WEFT_ECANCELED);
+}
+
+static void cut_off_script(struct stubborn *s, char *script)
+{
+	cut_off(s, SHELL(script), NULL);
 }
 
 RealTest(exec, who_ignores_the_asking_is_killed_and_what_it_wrote_is_kept)
@@ -254,6 +259,34 @@ RealTest(exec, the_whole_group_is_killed)
 	int pid = s.out.size ? atoi(s.out.data) : 0;
 	HOLDS(pid > 0 && proc_dies(pid, 5000));
 	weft_buf_free(&s.out);
+	return 0;
+}
+
+/* This program again, which then joins the group of the application and hangs. */
+__attribute__((constructor)) static void desert(void)
+{
+	const char *how = getenv("WEFT_TEST_DESERT");
+
+	if (!how)
+		return;
+	if (strcmp(how, "deaf") == 0)
+		signal(SIGTERM, SIG_IGN);
+	if (setpgid(0, getpgid(getppid())) == 0 && write(STDERR_FILENO, "!", 1) == 1) {
+		for (;;)
+			pause();
+	}
+	_exit(1);
+}
+
+RealTest(exec, who_leaves_the_group_is_killed_too)
+{
+	char *argv[] = { "/proc/self/exe", NULL };
+	struct stubborn s;
+
+	cut_off(&s, argv, (char *[]){ "WEFT_TEST_DESERT=yes", NULL });
+	HOLDS(s.r.signo == SIGTERM);
+	cut_off(&s, argv, (char *[]){ "WEFT_TEST_DESERT=deaf", NULL });
+	HOLDS(s.r.signo == SIGKILL);
 	return 0;
 }
 
