@@ -2,8 +2,12 @@
 /*
  * test_exec.c - what weft/exec.h promises, one promise a test
  */
+#include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -11,6 +15,7 @@
 
 #include <weft/weft.h>
 
+#include "support/child.h"
 #include "support/proc.h"
 #include "support/virtual.h"
 
@@ -27,6 +32,20 @@ TestSuite(exec, .timeout = 60);
 		cr_expect(eq(int, proc_fd_count(), before));                         \
 	}                                                                            \
 	static int suite##_##name##_task(__attribute__((unused)) void *arg)
+
+/* A program that is to be gone when the call that starts it returns. */
+static bool is_to_vanish;
+
+int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
+		 const posix_spawnattr_t *attributes, char *const argv[], char *const env[])
+{
+	int rc = ((__typeof__(&posix_spawnp))dlsym(RTLD_NEXT, "posix_spawnp"))(
+		pid, file, actions, attributes, argv, env);
+
+	while (rc == 0 && is_to_vanish && kill(*pid, 0) == 0)
+		sched_yield();
+	return rc;
+}
 
 #define SHELL(text) ((char *[]){ "sh", "-c", text, NULL })
 
@@ -168,6 +187,26 @@ RealTest(exec, what_cannot_be_run_says_why)
 Test(exec, a_plain_thread_is_no_task)
 {
 	cr_expect(eq(int, weft_exec(NULL, .argv = SHELL("true")), WEFT_ENOTASK));
+}
+
+static void try_every_entry(void)
+{
+	struct weft_exec_result r = { .pid = 77 };
+	struct weft_text text;
+
+	CHILD_CHECK(weft_exec(&r, .argv = SHELL("true")) == WEFT_ESHUTDOWN && r.pid == 77);
+	struct weft_stream *lines = weft_exec_lines(0, NULL, .argv = SHELL("echo"));
+	CHILD_CHECK(weft_next(lines, &text) == WEFT_ESHUTDOWN);
+	weft_stream_destroy(lines);
+	struct weft_stream *blocks = weft_exec_blocks(10, NULL, .argv = SHELL("echo"));
+	CHILD_CHECK(weft_next(blocks, &text) == WEFT_ESHUTDOWN);
+	weft_stream_destroy(blocks);
+}
+
+RealTest(exec, CF04_a_fork_of_the_application_runs_nothing)
+{
+	HOLDS(child_check(try_every_entry) == 0);
+	return 0;
 }
 
 RealTest(exec, a_cancelled_caller_starts_nothing)
@@ -316,6 +355,26 @@ RealTest(exec, children_of_the_application_are_untouched)
 		HOLDS(weft_exec(&r, .argv = SHELL("exit 5")) == 0 && r.exit_code == 5);
 	HOLDS(waitpid(mine, &status, 0) == mine && WEXITSTATUS(status) == 7);
 	HOLDS(waitpid(-1, NULL, WNOHANG) == -1);
+	return 0;
+}
+
+/* Ended and not waited for by us: nobody knows how, and nobody is killed. */
+RealTest(exec, a_program_that_nobody_can_wait_for_is_no_child)
+{
+	struct weft_exec_result r;
+	struct weft_buf out = { 0 };
+
+	signal(SIGCHLD, SIG_IGN);
+	is_to_vanish = true;
+	HOLDS(weft_exec(&r, .argv = SHELL("echo written; exit 3"), .out = &out) == -ECHILD);
+	HOLDS(r.pid > 0 && r.signo == 0 && r.exit_code == 0);
+	HOLDS(is_text(&out, "written\n"));
+	weft_buf_free(&out);
+	is_to_vanish = false;
+	HOLDS(weft_exec(&r, .argv = SHELL("exec sleep 1000"), .timeout = WEFT_MS(50)) ==
+	      WEFT_ETIMEDOUT);
+	HOLDS(r.pid > 0 && kill(r.pid, 0) != 0);
+	signal(SIGCHLD, SIG_DFL);
 	return 0;
 }
 
