@@ -64,6 +64,8 @@ int weft_process_pool_close(struct weft_process_pool *pool, int rc)
 
 	if (!pool)
 		return WEFT_EINVAL;
+	if (weft__forked())
+		return WEFT_ESHUTDOWN;
 	shut(pool, rc < 0, false);
 	if (s)
 		weft__quiet_hold(s->runtime);
@@ -77,12 +79,15 @@ int weft_process_pool_close(struct weft_process_pool *pool, int rc)
 
 void weft_process_pool_kill(struct weft_process_pool *pool)
 {
-	if (pool)
+	if (pool && !weft__forked()) /* the workers of a fork are its parent's */
 		shut(pool, true, true);
 }
 
+/* In a fork somebody may hold the lock for ever. */
 size_t weft_process_pool_workers(struct weft_process_pool *pool)
 {
+	if (weft__forked())
+		return 0;
 	weft__process_lock(pool);
 	size_t count = pool->count;
 	weft__process_unlock(pool);
@@ -91,6 +96,8 @@ size_t weft_process_pool_workers(struct weft_process_pool *pool)
 
 size_t weft_process_pool_queued(struct weft_process_pool *pool)
 {
+	if (weft__forked())
+		return 0;
 	weft__process_lock(pool);
 	size_t queued = pool->queued;
 	weft__process_unlock(pool);
@@ -339,6 +346,8 @@ int weft_process_map_opt(weft_remote_fn *fn, const void *items, size_t n, size_t
 
 	if (!fn || (n && size && !items) || m.opts->size < sizeof *o)
 		return WEFT_EINVAL;
+	if (weft__forked())
+		return WEFT_ESHUTDOWN;
 	if (!s)
 		return WEFT_ENOTASK;
 	int *codes = m.opts->codes;

@@ -13,6 +13,7 @@
 #include <weft/weft.h>
 
 #include "async/process_pool.h"
+#include "support/child.h"
 #include "support/proc_suite.h"
 #include "support/virtual.h"
 
@@ -1085,6 +1086,45 @@ Test(process_pool, options_that_make_no_sense_are_refused)
 	cr_expect(eq(int, weft_process_pool_create(&pool, .init_size = 1), WEFT_EINVAL));
 	cr_expect(eq(int, weft_to_process(NULL, NULL, 0, NULL), WEFT_EINVAL));
 	cr_expect(eq(int, weft_to_process(job_pid, NULL, 1, NULL), WEFT_EINVAL));
+}
+
+/* --- a fork of the application ------------------------------------------------- */
+
+static struct weft_process_pool *forked_pool;
+
+static void try_every_entry(void)
+{
+	struct weft_process_pool *pool = forked_pool, *other = NULL;
+
+	weft_process_pool_kill(pool);
+	CHILD_CHECK(weft_process_pool_create(&other, .workers = 1) == WEFT_ESHUTDOWN && !other);
+	CHILD_CHECK(weft_to_process(job_pid, NULL, 0, NULL, .pool = pool) == WEFT_ESHUTDOWN);
+	CHILD_CHECK(weft_to_process(job_pid, NULL, 0, NULL) == WEFT_ESHUTDOWN);
+	CHILD_CHECK(weft_process_map(job_pid, "x", 1, 1, NULL, .pool = pool) == WEFT_ESHUTDOWN);
+	CHILD_CHECK(weft_process_map(job_pid, "x", 1, 1, NULL) == WEFT_ESHUTDOWN);
+	CHILD_CHECK(weft_process_pool_workers(pool) == 0);
+	CHILD_CHECK(weft_process_pool_queued(pool) == 0);
+	CHILD_CHECK(weft_process_pool_close(pool, 0) == WEFT_ESHUTDOWN);
+	CHILD_CHECK(weft_process_pool_close(pool, WEFT_ECANCELED) == WEFT_ESHUTDOWN);
+}
+
+RealTest(process_pool, CF04_a_fork_leaves_the_pool_of_its_parent_alone)
+{
+	forked_pool = pool_of(1);
+	int pid = ask_in(forked_pool, job_pid, 0);
+
+	HOLDS(child_check(try_every_entry) == 0);
+	HOLDS(pid > 0 && ask_in(forked_pool, job_pid, 0) == pid);
+	return weft_process_pool_close(forked_pool, 0);
+}
+
+RealTest(process_pool, CF04_a_fork_does_not_wait_for_who_held_the_lock)
+{
+	forked_pool = pool_of(1);
+	weft__process_lock(forked_pool);
+	HOLDS(child_check(try_every_entry) == 0);
+	weft__process_unlock(forked_pool);
+	return weft_process_pool_close(forked_pool, 0);
 }
 
 /* --- map -------------------------------------------------------------------- */
