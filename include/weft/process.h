@@ -68,8 +68,9 @@ struct weft_process_pool;
 
 struct weft_process_pool_opts {
 	size_t size;	  /* sizeof(struct weft_process_pool_opts) */
-	unsigned workers; /* at most; 0: default_process_workers of weft_configure, which is
-			   * one for each CPU that may be used */
+	unsigned workers; /* at most; 0: default_process_workers of weft_configure, at first
+			   * one for each worker of the runtime: the caller's, or else that
+			   * of the first job */
 	const char *name; /* of its thread, up to 9 bytes count; NULL: "weft/proc" */
 
 	/* Called in each worker before its first job; what it answers is dropped.  When
@@ -113,7 +114,8 @@ WEFT_API size_t weft_process_pool_queued(struct weft_process_pool *pool);
 
 struct weft_to_process_opts {
 	size_t size;			 /* sizeof(struct weft_to_process_opts) */
-	int64_t timeout;		 /* of the call, waiting included; 0: none */
+	int64_t timeout;		 /* of the call, waiting included; 0: .default_timeout of
+					  * weft_configure, at first none */
 	struct weft_proc_status *status; /* NULL: not wanted */
 	struct weft_process_pool *pool;	 /* NULL: that of the runtime */
 	const char *name;		 /* for reports; borrowed */
@@ -130,7 +132,7 @@ WEFT_API int weft_to_process_opt(weft_remote_fn *fn, const void *data, size_t si
 struct weft_process_map_opts {
 	size_t size;			/* sizeof(struct weft_process_map_opts) */
 	struct weft_process_pool *pool; /* NULL: that of the runtime */
-	int64_t timeout;		/* of each item; 0: none */
+	int64_t timeout;		/* of each item; 0: as of weft_to_process */
 	int *codes;			/* n of them; NULL: the first error cancels the rest */
 	size_t *failed;			/* where to leave the index of the item whose error is
 					 * returned, or NULL.  Written for no other error */

@@ -299,6 +299,28 @@ RealTest(process_pool, PR08_a_timeout_ends_one_job_and_the_next_has_a_new_worker
 	return weft_process_pool_close(pool, 0);
 }
 
+static int with_a_default_timeout(void *arg)
+{
+	int item = 1, code = 1;
+
+	(void)arg;
+	HOLDS(weft_configure(.default_timeout = WEFT_MS(50)) == 0);
+	HOLDS(weft_to_process(job_sleep, NULL, 0, NULL) == WEFT_ETIMEDOUT);
+	HOLDS(weft_process_map(job_sleep, &item, 1, sizeof item, NULL, .codes = &code) ==
+	      WEFT_ETIMEDOUT);
+	HOLDS(code == WEFT_ETIMEDOUT);
+	HOLDS(weft_configure(.default_timeout = 1) == 0);
+	HOLDS(weft_to_process(job_pid, NULL, 0, NULL, .timeout = WEFT_NO_TIMEOUT) == 0);
+	return 0;
+}
+
+Test(process_pool, CF02_the_default_timeout_is_that_of_a_job)
+{
+	cr_assert(eq(int, weft_run_sync(with_a_default_timeout, NULL), 0));
+	cr_expect(broken_count == 0, "line %d: not true: %s", broken_line, broken);
+	cr_assert(eq(int, weft_shutdown(WEFT_NEVER), 0));
+}
+
 static int cancel_when_running(void *arg)
 {
 	while (weft_process_pool_workers(arg) == 0)
@@ -748,6 +770,33 @@ Test(process_pool, PR16_as_many_workers_as_cpus_that_may_be_used)
 			     pool_of_default_size, &most),
 		     0));
 	cr_expect(eq(u32, most, 3));
+}
+
+static int ask_in_any(void *arg)
+{
+	return ask_in(arg, job_nameless, 1);
+}
+
+/* What pools of a plain thread have, with these settings, when the first job has run. */
+static void expect_most(const struct weft_config *config, unsigned most)
+{
+	struct weft_process_pool *pool = NULL;
+
+	cr_assert(eq(int, weft_configure_opt(config), 0));
+	cr_assert(eq(int, weft_process_pool_create(&pool, .name = "plain"), 0));
+	cr_expect(eq(int, weft_run_sync(ask_in_any, pool), 2));
+	cr_expect(eq(u32, pool->most, most));
+	cr_expect(eq(int, weft_process_pool_close(pool, 0), 0));
+	cr_assert(eq(int, weft_shutdown(WEFT_NEVER), 0));
+}
+
+Test(process_pool, PR16_a_plain_thread_makes_pools_of_the_size_that_was_configured)
+{
+	struct weft_config config = { .size = sizeof config, .workers = 2, .spare_workers = 3 };
+
+	expect_most(&config, 2); /* spare workers are for tasks that hold theirs */
+	config.default_process_workers = 5;
+	expect_most(&config, 5);
 }
 
 static uint32_t storm_over;
