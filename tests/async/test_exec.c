@@ -221,6 +221,15 @@ RealTest(exec, a_cancelled_caller_starts_nothing)
 	return weft_scope_leave(&s, WEFT_ECANCELED);
 }
 
+RealTest(exec, a_timeout_that_is_over_starts_nothing)
+{
+	struct weft_exec_result r = { .pid = 77 };
+
+	HOLDS(weft_exec(&r, .argv = SHELL("true"), .timeout = -1) == WEFT_ETIMEDOUT);
+	HOLDS(r.pid == 0);
+	return 0;
+}
+
 RealTest(exec, a_deadline_kills_and_reaps)
 {
 	struct weft_exec_result r;
