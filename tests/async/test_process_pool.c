@@ -222,10 +222,8 @@ static void say_and_hang(const char *path, int pid)
 	job_sleep(NULL, 0, NULL);
 }
 
-/* Fails, and so cancels the job, when it has said so. */
-static int cancel_when_told(void *arg)
+static void wait_until_told(struct telling *t)
 {
-	struct telling *t = arg;
 	char text[32] = "";
 
 	while (!strchr(text, '\n')) {
@@ -236,7 +234,22 @@ static int cancel_when_told(void *arg)
 		fclose(f);
 	}
 	t->pid = atoi(text);
+}
+
+/* Fails, and so cancels the job, when it has said so. */
+static int cancel_when_told(void *arg)
+{
+	wait_until_told(arg);
 	return WEFT_EIO;
+}
+
+static int kill_pool_when_told(void *arg)
+{
+	struct telling *t = arg;
+
+	wait_until_told(t);
+	weft_process_pool_kill(t->pool);
+	return 0;
 }
 
 static int tell_and_hang(void *arg)
@@ -248,8 +261,8 @@ static int tell_and_hang(void *arg)
 	return 0;
 }
 
-/* The number that a job has said before it was cancelled. */
-static int told_by(struct weft_process_pool *pool, weft_remote_fn *fn)
+/* The number that a job has said before it was ended, by a task that returns `rc`. */
+static int told_by(struct weft_process_pool *pool, weft_remote_fn *fn, weft_fn *end, int rc)
 {
 	struct telling t = { .pool = pool, .fn = fn, .path = "/tmp/weft-told-XXXXXX" };
 	struct weft_group g;
@@ -257,8 +270,8 @@ static int told_by(struct weft_process_pool *pool, weft_remote_fn *fn)
 	close(mkstemp(t.path));
 	HOLDS(weft_group_open(&g) == 0);
 	weft_spawn(&g, tell_and_hang, &t);
-	weft_spawn(&g, cancel_when_told, &t);
-	HOLDS(weft_group_close(&g, 0) == WEFT_EIO);
+	weft_spawn(&g, end, &t);
+	HOLDS(weft_group_close(&g, 0) == rc);
 	HOLDS(!proc_lives(t.st.pid));
 	unlink(t.path);
 	return t.pid;
@@ -281,7 +294,7 @@ WEFT_REMOTE(job_parent);
 
 RealTest(process_pool, PR04_grandchildren_are_killed_too)
 {
-	int pid = told_by(NULL, job_parent);
+	int pid = told_by(NULL, job_parent, cancel_when_told, WEFT_EIO);
 
 	HOLDS(pid > 0 && proc_dies(pid, 5000));
 	return 0;
@@ -332,6 +345,7 @@ struct in_pool {
 	struct weft_process_pool *pool;
 	weft_remote_fn *fn;
 	int value, rc;
+	struct weft_proc_status *st; /* of hang_there */
 };
 
 static int do_ask(void *arg)
@@ -474,7 +488,8 @@ static int hang_there(void *arg)
 {
 	struct in_pool *p = arg;
 
-	p->rc = weft_to_process(job_sleep, NULL, 0, NULL, .pool = p->pool, .no_resend = true);
+	p->rc = weft_to_process(job_sleep, NULL, 0, NULL, .pool = p->pool, .status = p->st,
+				.no_resend = true);
 	return 0;
 }
 
@@ -496,7 +511,9 @@ static pid_t busy_pid(struct weft_process_pool *pool)
 RealTest(process_pool, PR07_a_kill_from_outside_concerns_one_call)
 {
 	struct weft_process_pool *pool = pool_of(2);
-	struct in_pool victim = { .pool = pool }, other = { pool, job_nap, 300, 0 };
+	struct weft_proc_status st;
+	struct in_pool victim = { .pool = pool, .st = &st };
+	struct in_pool other = { .pool = pool, .fn = job_nap, .value = 300 };
 	struct weft_group g;
 	pid_t pid;
 
@@ -510,6 +527,7 @@ RealTest(process_pool, PR07_a_kill_from_outside_concerns_one_call)
 	kill(pid, SIGKILL);
 	HOLDS(weft_group_close(&g, 0) == 0);
 	HOLDS(victim.rc == WEFT_ECRASHED);
+	HOLDS(st.pid == pid && st.signo == SIGKILL && st.exit_code == 0 && !st.guessed);
 	HOLDS(other.rc > 0);
 	return weft_process_pool_close(pool, 0);
 }
@@ -976,7 +994,7 @@ static void crowd_start(struct crowd *c, weft_remote_fn *fn, int value)
 	c->pool = pool_of(1);
 	HOLDS(weft_group_open(&c->g) == 0);
 	for (int i = 0; i < 10; i++) {
-		c->job[i] = (struct in_pool){ c->pool, fn, value, 0 };
+		c->job[i] = (struct in_pool){ .pool = c->pool, .fn = fn, .value = value };
 		weft_spawn(&c->g, do_ask, &c->job[i]);
 	}
 	while (!crowd_is_there(c))
@@ -1033,7 +1051,7 @@ RealTest(process_pool, PR12_a_close_that_takes_too_long_can_be_called_again)
  * end: its caller, which is ready, comes late. */
 static int close_before_the_caller_has_left(void *arg)
 {
-	struct in_pool p = { pool_of(1), job_nap, 1, 1 };
+	struct in_pool p = { .pool = pool_of(1), .fn = job_nap, .value = 1, .rc = 1 };
 	struct weft_group g;
 
 	(void)arg;
@@ -1076,13 +1094,23 @@ static int job_nested(const void *in, size_t size, struct weft_reply *reply)
 }
 WEFT_REMOTE(job_nested);
 
-RealTest(process_pool, PR14_killing_the_outer_pool_leaves_nothing_of_the_inner)
+RealTest(process_pool, PR14_cancelling_the_outer_job_leaves_nothing_of_the_inner)
 {
 	struct weft_process_pool *pool = pool_of(1);
-	int pid = told_by(pool, job_nested);
+	int pid = told_by(pool, job_nested, cancel_when_told, WEFT_EIO);
 
 	HOLDS(pid > 0 && proc_dies(pid, 5000));
 	return weft_process_pool_close(pool, WEFT_ECANCELED);
+}
+
+RealTest(process_pool, PR14_killing_the_outer_pool_leaves_nothing_of_the_inner)
+{
+	struct weft_process_pool *pool = pool_of(1);
+	int pid = told_by(pool, job_nested, kill_pool_when_told, 0);
+
+	HOLDS(weft_process_pool_close(pool, WEFT_ECANCELED) == 0);
+	HOLDS(pid > 0 && !proc_lives(pid));
+	return 0;
 }
 
 static int leave_open(void *arg)
