@@ -29,8 +29,6 @@
  *   threads    to_process, map: tasks, else WEFT_ENOTASK.  The others: any.
  *   memory     arguments are borrowed until the call returns.  Answers are the
  *              caller's, to be freed by weft_buf_free.
- *   fork()     in a child every call returns WEFT_ESHUTDOWN, kill does nothing, and
- *              there are no workers and no jobs: they are the parent's.
  *   errors     WEFT_ECRASHED, WEFT_EBROKEN (the initializer fails), WEFT_ECLOSED,
  *              -EMSGSIZE (a larger answer than was allowed),
  *              WEFT_EAGAIN or -EMFILE when no process or descriptor can be had; and
@@ -39,6 +37,8 @@
  *              call weft_remote_main).
  *   blocking   to_process, map and close wait: a task is suspended, a thread that
  *              closes sleeps.  Arguments of 64 KiB and more are copied first.
+ *   fork()     in a child every call returns WEFT_ESHUTDOWN, kill does nothing, and
+ *              there are no workers and no jobs: they are the parent's.
  */
 #ifndef WEFT_PROCESS_H
 #define WEFT_PROCESS_H
