@@ -1113,6 +1113,19 @@ RealTest(process_pool, PR14_killing_the_outer_pool_leaves_nothing_of_the_inner)
 	return 0;
 }
 
+/* Each runtime is gone as soon as its task is, whoever has woken that. */
+Test(process_pool, a_pool_may_outlive_the_runtimes_of_its_callers)
+{
+	struct weft_process_pool *pool = pool_of(1);
+
+	for (unsigned i = 0; i < 200; i++)
+		cr_assert(
+			eq(int,
+			   go_with((struct weft_config){ .workers = 1 + i % 2 }, ask_in_any, pool),
+			   2));
+	cr_expect(eq(int, weft_process_pool_close(pool, 0), 0));
+}
+
 static int leave_open(void *arg)
 {
 	*(int *)arg = ask(job_pid, 0);
