@@ -333,8 +333,10 @@ RealTest(exec, who_leaves_the_group_is_killed_too)
 
 	cut_off(&s, argv, (char *[]){ "WEFT_TEST_DESERT=yes", NULL });
 	HOLDS(s.r.signo == SIGTERM);
+	weft_buf_free(&s.out);
 	cut_off(&s, argv, (char *[]){ "WEFT_TEST_DESERT=deaf", NULL });
 	HOLDS(s.r.signo == SIGKILL);
+	weft_buf_free(&s.out);
 	return 0;
 }
 
