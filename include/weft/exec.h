@@ -16,9 +16,10 @@
  * or deadline of the caller sends SIGTERM to the group, SIGKILL when the grace period is
  * over, and the call returns when the program is gone.
  *
- *   threads    tasks; WEFT_ENOTASK elsewhere.
- *   memory     arguments are borrowed until the call returns.  `out` and `err` are the
- *              caller's to free, by weft_buf_free, after errors too.
+ *   threads    tasks; WEFT_ENOTASK elsewhere, WEFT_ESHUTDOWN in a child of fork().
+ *   memory     arguments are borrowed until the call returns.  `out` and `err` are { 0 }
+ *              before, for not every error writes them, and the caller's to free, by
+ *              weft_buf_free, after errors too.
  *   errors     WEFT_ECANCELED, WEFT_ETIMEDOUT (of .timeout), WEFT_EINVAL, WEFT_ENOMEM;
  *              those of posix_spawn: -ENOENT, -EACCES ...; -EMFILE; -ECHILD when somebody
  *              else has waited for the program, so that nobody knows how it ended.

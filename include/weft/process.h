@@ -12,7 +12,7 @@
  *	rc                  what it means
  *	0                   `out` holds the answer
  *	WEFT_ECRASHED       the worker died; `st` says of what.  Others are not concerned
- *	WEFT_ETIMEDOUT      of .timeout: the worker, and all it has started, is dead
+ *	WEFT_ETIMEDOUT      of .timeout: the worker, and all in its process group, is dead
  *	WEFT_ECANCELED      the caller is; as above
  *	anything else       what the function returned, or could not be done: see below
  *
@@ -23,9 +23,10 @@
  *
  * A cancel or a deadline of the caller ends a job for good: SIGTERM to the worker and
  * all in its process group, SIGKILL when the grace period is over, and the call returns
- * when they are gone.
+ * when they are gone.  What a job has put into another group, or into a session of its
+ * own, ends with the pool.
  *
- *   threads    to_process, map, close: tasks, else WEFT_ENOTASK.  create, kill: any.
+ *   threads    to_process, map: tasks, else WEFT_ENOTASK.  The others: any.
  *   memory     arguments are borrowed until the call returns.  Answers are the
  *              caller's, to be freed by weft_buf_free.
  *   errors     WEFT_ECRASHED, WEFT_EBROKEN (the initializer fails), WEFT_ECLOSED,
@@ -34,7 +35,10 @@
  *              those of finding a function: -ENOENT, -ESTALE, -EINVAL (code that comes
  *              from no file), -ENOTSUP (a program linked with -static that does not
  *              call weft_remote_main).
- *   blocking   suspends the task.  Arguments of 64 KiB and more are copied first.
+ *   blocking   to_process, map and close wait: a task is suspended, a thread that
+ *              closes sleeps.  Arguments of 64 KiB and more are copied first.
+ *   fork()     in a child every call returns WEFT_ESHUTDOWN, kill does nothing, and
+ *              there are no workers and no jobs: they are the parent's.
  */
 #ifndef WEFT_PROCESS_H
 #define WEFT_PROCESS_H
@@ -68,8 +72,9 @@ struct weft_process_pool;
 
 struct weft_process_pool_opts {
 	size_t size;	  /* sizeof(struct weft_process_pool_opts) */
-	unsigned workers; /* at most; 0: default_process_workers of weft_configure, which is
-			   * one for each CPU that may be used */
+	unsigned workers; /* at most; 0: default_process_workers of weft_configure, at first
+			   * one for each worker of the runtime: the caller's, or else that
+			   * of the first job */
 	const char *name; /* of its thread, up to 9 bytes count; NULL: "weft/proc" */
 
 	/* Called in each worker before its first job; what it answers is dropped.  When
@@ -98,7 +103,7 @@ WEFT_API int weft_process_pool_create_opt(struct weft_process_pool **pool,
  * WEFT_ECANCELED.  Then waits until what runs has ended, and ends the workers and all
  * that they have started.  The pool is gone after 0.  When the caller is cancelled or
  * its deadline passes first: WEFT_ECANCELED, the pool stays closed, and close is to be
- * called again, by one task at a time. */
+ * called again, by one caller at a time. */
 WEFT_API int weft_process_pool_close(struct weft_process_pool *pool, int rc);
 
 /* Ends all jobs, at once and without grace: WEFT_ECANCELED to their callers.  Closed
@@ -113,7 +118,8 @@ WEFT_API size_t weft_process_pool_queued(struct weft_process_pool *pool);
 
 struct weft_to_process_opts {
 	size_t size;			 /* sizeof(struct weft_to_process_opts) */
-	int64_t timeout;		 /* of the call, waiting included; 0: none */
+	int64_t timeout;		 /* of the call, waiting included; 0: .default_timeout of
+					  * weft_configure, at first none */
 	struct weft_proc_status *status; /* NULL: not wanted */
 	struct weft_process_pool *pool;	 /* NULL: that of the runtime */
 	const char *name;		 /* for reports; borrowed */
@@ -130,16 +136,17 @@ WEFT_API int weft_to_process_opt(weft_remote_fn *fn, const void *data, size_t si
 struct weft_process_map_opts {
 	size_t size;			/* sizeof(struct weft_process_map_opts) */
 	struct weft_process_pool *pool; /* NULL: that of the runtime */
-	int64_t timeout;		/* of each item; 0: none */
+	int64_t timeout;		/* of each item; 0: as of weft_to_process */
 	int *codes;			/* n of them; NULL: the first error cancels the rest */
 	size_t *failed;			/* where to leave the index of the item whose error is
 					 * returned, or NULL.  Written for no other error */
 };
 
-/* A job for each of n items of `size` bytes; outs[i] (or NULL) is the answer to item i.
- * With .codes every item is tried, and has its code there, WEFT_ECANCELED when it was
- * not tried because the caller was cancelled.  Returns 0, or the first error: with .codes
- * that of the lowest index. */
+/* A job for each of n items of `size` bytes; outs[i] is the answer to item i, unless outs
+ * is NULL.  Those of items that succeeded are written, and the caller's to free after an
+ * error, too; the others are left as they were: let all be { 0 } before.  With .codes every item is
+ * tried, and has its code there, WEFT_ECANCELED when it was not tried because the caller was
+ * cancelled.  Returns 0, or the first error: with .codes that of the lowest index. */
 WEFT_API int weft_process_map_opt(weft_remote_fn *fn, const void *items, size_t n, size_t size,
 				  struct weft_buf *outs, const struct weft_process_map_opts *opts);
 

@@ -10,11 +10,13 @@
  *
  * The end.  The program has ended when its pidfd says so, and is a zombie until it is
  * reaped.  In between its number, and that of its group, belong to it: what is left of
- * the group is killed then, and cannot be somebody else's.  Then the readers are stopped,
+ * the group is killed then, and cannot be somebody else's.  The program itself may have
+ * left the group; the pidfd is it all the same.  Then the readers are stopped,
  * for who left the group may hold the pipes, and what is in the pipes is taken.
  *
  * pidfd_open after posix_spawn: nobody but us waits for the child, so the number is
- * still its own.  Were it not, waitid(P_PIDFD) says ECHILD, and nothing is killed.
+ * still its own.  Is it not, for SIGCHLD is ignored or somebody waits for any child, there
+ * is no such process, or waitid(P_PIDFD) says ECHILD, and nothing is killed.
  *
  * errno belongs to the thread: functions that read it do not suspend, and are named *_now.
  */
@@ -259,14 +261,21 @@ NOW static int spawn_now(struct exec *e)
 	return -rc;
 }
 
-/* Without a pidfd it can be waited for only by its number, and so right now. */
+/* Without a pidfd it can be waited for only by its number, and so right now.  Has it gone,
+ * somebody else has waited for it, and the number may be anybody's. */
 NOW static int open_pidfd_now(struct exec *e)
 {
+	siginfo_t info;
+
+	e->result->pid = e->pid;
 	e->pidfd = (int)syscall(SYS_pidfd_open, e->pid, 0);
 	if (e->pidfd >= 0)
 		return 0;
-	int rc = -errno;
+	int rc = errno == ESRCH ? -ECHILD : -errno;
+	if (waitid(P_PID, (id_t)e->pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0)
+		return rc;
 	kill(-e->pid, SIGKILL);
+	kill(e->pid, SIGKILL);
 	while (waitpid(e->pid, NULL, 0) < 0 && errno == EINTR)
 		continue;
 	return rc;
@@ -296,13 +305,17 @@ NOW static int waitid_now(const struct exec *e, siginfo_t *info, int flags, stru
 	return rc == 0 ? 0 : -errno;
 }
 
-/* A signal to the group, whose leader is there or a zombie. */
+/* A signal to the group that it was given, while it is there or a zombie; and to it, if
+ * it has left that group.  SIGKILL in any case: it might be on its way back. */
 static void signal_group(const struct exec *e, int signo)
 {
 	siginfo_t info;
 
-	if (waitid_now(e, &info, WNOHANG | WNOWAIT, NULL) == 0)
-		kill(-e->pid, signo);
+	if (waitid_now(e, &info, WNOHANG | WNOWAIT, NULL) != 0)
+		return;
+	kill(-e->pid, signo);
+	if (signo == SIGKILL || getpgid(e->pid) != e->pid)
+		syscall(SYS_pidfd_send_signal, e->pidfd, signo, NULL, 0);
 }
 
 static int wait_dead(void *arg)
@@ -371,10 +384,8 @@ static int run(struct exec *e)
 	if (rc != 0)
 		return rc;
 	rc = start(e);
-	if (rc == 0) {
-		e->result->pid = e->pid;
+	if (rc == 0)
 		rc = wait_and_reap(e, spawn_readers(e, &g));
-	}
 	rc = weft_group_close(&g, rc);
 	return rc == STOP ? 0 : rc;
 }
@@ -425,9 +436,11 @@ int weft_exec_opt(struct weft_exec_result *result, const struct weft_exec_opts *
 
 	if (!makes_sense(o))
 		return WEFT_EINVAL;
+	if (weft__forked())
+		return WEFT_ESHUTDOWN;
 	if (!s)
 		return WEFT_ENOTASK;
-	int rc = weft__forked() ? WEFT_ESHUTDOWN : weft__point(s);
+	int rc = weft__point(s);
 	if (rc != 0)
 		return rc;
 	*e.result = (struct weft_exec_result){ 0 };

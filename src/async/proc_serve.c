@@ -168,12 +168,22 @@ static void start(struct server *s, const struct weft__control *order, const int
 	s->children[s->count++] = (struct child){ pid, order->worker };
 }
 
+/* A signal to a child that was not reaped, so that the number is its own, and to the
+ * group that it was given.  A child that has left the group gets the signal as well; no
+ * other gets it twice, but for SIGKILL, from which nobody is to escape by coming back. */
+static void signal_child(pid_t pid, int signal)
+{
+	kill(-pid, signal);
+	if (signal == SIGKILL || getpgid(pid) != pid)
+		kill(pid, signal);
+}
+
 /* A number of a worker that has gone says nothing: the order crossed its EXITED. */
 static void signal_worker(const struct server *s, uint32_t worker, int signal)
 {
 	for (size_t i = 0; i < s->count; i++) {
 		if (s->children[i].worker == worker)
-			kill(-s->children[i].pid, signal);
+			signal_child(s->children[i].pid, signal);
 	}
 }
 
@@ -224,10 +234,8 @@ static void kill_children(const struct server *s)
 
 	snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)s->pid);
 	FILE *children = fopen(path, "re");
-	while (children && fscanf(children, "%d", &pid) == 1) {
-		kill(-pid, SIGKILL);
-		kill(pid, SIGKILL);
-	}
+	while (children && fscanf(children, "%d", &pid) == 1)
+		signal_child(pid, SIGKILL);
 	if (children)
 		fclose(children);
 }
@@ -237,7 +245,7 @@ static void kill_children(const struct server *s)
 static _Noreturn void finish(struct server *s)
 {
 	for (size_t i = 0; i < s->count; i++)
-		kill(-s->children[i].pid, SIGKILL);
+		signal_child(s->children[i].pid, SIGKILL);
 	close(CONTROL);
 	for (;;) {
 		kill_children(s);

@@ -26,13 +26,17 @@
 
 enum { SIGNAL_GROUP = 1 << 2 }; /* PIDFD_SIGNAL_PROCESS_GROUP */
 
+/* The group is that which the process has made; it may be in another one.  SIGKILL does
+ * no harm twice. */
 int weft__pidfd_signal(int pidfd, int signal)
 {
-	if (syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, SIGNAL_GROUP) == 0)
+	bool group = syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, SIGNAL_GROUP) == 0;
+
+	if (group && signal != SIGKILL)
 		return 0;
-	if (errno != EINVAL)
-		return -errno;
-	return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) == 0 ? 0 : -errno;
+	if (syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) == 0 || group)
+		return 0;
+	return -errno;
 }
 
 bool weft__pidfd_is_dead(int pidfd, int timeout_ms)

@@ -64,8 +64,9 @@ void weft__server_close(struct weft__server *s);
  * milliseconds, and no longer than WEFT__SERVER_LAST_WAIT of them. */
 void weft__server_fini(struct weft__server *s);
 
-/* Sends a signal through a pidfd to the group of the process, or to the process
- * alone where Linux (before 6.9) cannot do that.  0 or a negated errno. */
+/* Sends a signal through a pidfd to the process and the group that it leads; to the
+ * process alone where Linux (before 6.9) cannot do the other.  One that has left its
+ * group is sure to get SIGKILL only.  0 or a negated errno. */
 int weft__pidfd_signal(int pidfd, int signal);
 
 /* The process behind a pidfd has ended. */

@@ -46,9 +46,17 @@ int weft_process_pool_create_opt(struct weft_process_pool **pool,
 		return WEFT_EINVAL;
 	if (weft__forked())
 		return WEFT_ESHUTDOWN;
-	if (most == 0)
-		most = s ? weft__config_process_workers(s->runtime) : weft_worker_count();
+	if (most == 0 && s)
+		most = weft__config_process_workers(s->runtime);
 	return weft__process_pool_new(pool, o, most);
+}
+
+/* With the lock held.  A plain thread that makes a pool has no runtime to ask. */
+static unsigned most_of(struct weft_process_pool *pool, const struct weft_runtime *rt)
+{
+	if (pool->most == 0)
+		pool->most = weft__config_process_workers(rt);
+	return pool->most;
 }
 
 static void shut(struct weft_process_pool *pool, bool cancel, bool kill)
@@ -64,6 +72,8 @@ int weft_process_pool_close(struct weft_process_pool *pool, int rc)
 
 	if (!pool)
 		return WEFT_EINVAL;
+	if (weft__forked())
+		return WEFT_ESHUTDOWN;
 	shut(pool, rc < 0, false);
 	if (s)
 		weft__quiet_hold(s->runtime);
@@ -77,12 +87,15 @@ int weft_process_pool_close(struct weft_process_pool *pool, int rc)
 
 void weft_process_pool_kill(struct weft_process_pool *pool)
 {
-	if (pool)
+	if (pool && !weft__forked()) /* the workers of a fork are its parent's */
 		shut(pool, true, true);
 }
 
+/* In a fork somebody may hold the lock for ever. */
 size_t weft_process_pool_workers(struct weft_process_pool *pool)
 {
+	if (weft__forked())
+		return 0;
 	weft__process_lock(pool);
 	size_t count = pool->count;
 	weft__process_unlock(pool);
@@ -91,6 +104,8 @@ size_t weft_process_pool_workers(struct weft_process_pool *pool)
 
 size_t weft_process_pool_queued(struct weft_process_pool *pool)
 {
+	if (weft__forked())
+		return 0;
 	weft__process_lock(pool);
 	size_t queued = pool->queued;
 	weft__process_unlock(pool);
@@ -189,6 +204,7 @@ static void give(struct weft_buf *out, struct weft__answer *answer)
 static int submit(struct weft_process_pool *pool, struct weft__process_job *j)
 {
 	weft__process_lock(pool);
+	most_of(pool, j->strand->runtime);
 	int rc = weft__process_submit(pool, j);
 	weft__process_unlock(pool);
 	return rc;
@@ -244,11 +260,12 @@ static int run_payload(struct weft__strand *s, weft_remote_fn *fn, const void *d
 static int run_timed(struct weft__strand *s, weft_remote_fn *fn, const void *data, size_t size,
 		     struct weft_buf *out, const struct weft_to_process_opts *o)
 {
+	int64_t timeout = o->timeout ? o->timeout : weft__config_timeout(s); /* WA-8 */
 	struct weft_scope scope;
 
-	if (o->timeout == 0)
+	if (timeout == 0)
 		return run_payload(s, fn, data, size, out, o);
-	int rc = weft_scope_enter(&scope, .timeout = o->timeout);
+	int rc = weft_scope_enter(&scope, .timeout = timeout);
 	if (rc != 0)
 		return rc;
 	rc = weft__point(s);
@@ -330,6 +347,17 @@ static int run_map(struct map *m, size_t runners)
 	return weft_group_close(&g, rc);
 }
 
+/* As many jobs as can run side by side. */
+static size_t map_width(struct weft_process_pool *pool, const struct weft_runtime *rt)
+{
+	if (!pool)
+		return weft__config_process_workers(rt);
+	weft__process_lock(pool);
+	unsigned most = most_of(pool, rt);
+	weft__process_unlock(pool);
+	return most;
+}
+
 int weft_process_map_opt(weft_remote_fn *fn, const void *items, size_t n, size_t size,
 			 struct weft_buf *outs, const struct weft_process_map_opts *o)
 {
@@ -339,12 +367,14 @@ int weft_process_map_opt(weft_remote_fn *fn, const void *items, size_t n, size_t
 
 	if (!fn || (n && size && !items) || m.opts->size < sizeof *o)
 		return WEFT_EINVAL;
+	if (weft__forked())
+		return WEFT_ESHUTDOWN;
 	if (!s)
 		return WEFT_ENOTASK;
 	int *codes = m.opts->codes;
 	for (size_t i = 0; codes && i < n; i++)
 		codes[i] = WEFT_ECANCELED;
-	size_t most = m.opts->pool ? m.opts->pool->most : weft__config_process_workers(s->runtime);
+	size_t most = map_width(m.opts->pool, s->runtime);
 	int rc = run_map(&m, n < most ? n : most);
 	for (size_t i = 0; codes && rc == 0 && m.failed == n && i < n; i++) {
 		m.rc = codes[i];

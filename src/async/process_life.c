@@ -193,13 +193,20 @@ static bool needs_worker(const struct weft_process_pool *pool)
 }
 
 /* A worker cannot be had.  If there is another, it will do. */
-static void no_worker(struct weft_process_pool *pool, int rc, int64_t now)
+static void no_worker(struct weft_process_pool *pool, int rc)
 {
-	bool soon = rc == -EAGAIN || rc == -EPIPE; /* of a server that is busy, or dying */
-
-	if (!soon && pool->count == 0)
+	if (pool->count == 0)
 		weft__process_finish_queued(pool, rc);
-	pool->retry_at = weft__later(now, soon ? WEFT__PROCESS_RETRY : RETRY_LATER);
+	pool->retry_at = weft__later(weft__monotonic(), RETRY_LATER);
+}
+
+/* A server that is there, and busy or dying, is asked again soon. */
+static void cannot_start(struct weft_process_pool *pool, int rc, int64_t now)
+{
+	if (pool->server.fd >= 0 && (rc == -EAGAIN || rc == -EPIPE))
+		pool->retry_at = weft__later(now, WEFT__PROCESS_RETRY);
+	else
+		no_worker(pool, rc);
 }
 
 void weft__process_start_workers(struct weft_process_pool *pool, int64_t now)
@@ -210,7 +217,7 @@ void weft__process_start_workers(struct weft_process_pool *pool, int64_t now)
 	while (needs_worker(pool)) {
 		int rc = start_worker(pool);
 		if (rc != 0) {
-			no_worker(pool, rc, now);
+			cannot_start(pool, rc, now);
 			return;
 		}
 		weft__process_dispatch(pool);
@@ -249,7 +256,7 @@ static void fill_status(struct weft_proc_status *st, const struct weft__proc *p,
 {
 	if (!st)
 		return;
-	st->pid = p->pid;
+	st->pid = p->pid ? p->pid : p->exit.pid; /* killed before it said who it is */
 	if (!ended)
 		return;
 	st->signo = p->exit.signal;
@@ -325,15 +332,20 @@ static void lost_job(struct weft_process_pool *pool, const struct weft__process_
 
 static void ended(struct weft_process_pool *pool, struct weft__process_worker *w)
 {
+	int error = w->proc.exit.error;
+	bool is_judged = w->is_judged;
+
 	set_ending(pool, w);
 	if (w->job)
 		lost_job(pool, w);
-	if (!w->is_judged)
+	if (!is_judged && !error)
 		init_failed(pool, w);
 	weft__list_remove(&w->link);
 	weft__proc_fini(&w->proc);
 	weft__free(w, sizeof *w);
 	pool->count--;
+	if (!is_judged && error) /* the initializer was not called */
+		no_worker(pool, error);
 }
 
 /* Its end will follow.  Before another worker is started it has to count. */
@@ -356,6 +368,11 @@ void weft__process_look_at(struct weft_process_pool *pool, struct weft__process_
 			initialised(pool, w, &answer);
 		if (!weft__proc_is_over(&w->proc))
 			return; /* nothing is to follow, and poll() tells if it does */
+	}
+	if (event == WEFT__PROC_NOTHING && w->proc.fd < 0) {
+		/* The server says why it has no worker before it closes the socket. */
+		weft__server_step(&pool->server);
+		event = weft__proc_next(&w->proc, &answer);
 	}
 	if (event == WEFT__PROC_ENDED)
 		ended(pool, w);

@@ -86,7 +86,7 @@ struct weft_process_pool {
 	size_t polled_room;
 	struct weft__rng rng;
 
-	unsigned most;
+	unsigned most; /* 0: not known before the first job */
 	unsigned max_tasks, jitter;
 	uint64_t max_rss;
 	int64_t idle_ns, grace;
@@ -99,7 +99,8 @@ struct weft_process_pool {
 	struct weft__server server;
 };
 
-/* The options are valid.  WEFT_ENOMEM, or an error of weft__ref_make. */
+/* The options are valid; `most` is set before a job is submitted.  WEFT_ENOMEM, or an error
+ * of weft__ref_make. */
 int weft__process_pool_new(struct weft_process_pool **pool,
 			   const struct weft_process_pool_opts *opts, unsigned most);
 

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "async/stream_stage.h"
+#include "runtime/runtime.h"
 
 struct program {
 	struct weft_stream *text;
@@ -118,17 +119,20 @@ static struct weft_stream *program(struct weft_stream *text, int out,
 	return rc ? weft__stillborn(s, rc) : s;
 }
 
-static bool makes_sense(const struct weft_exec_opts *o)
+static int check(const struct weft_exec_opts *o)
 {
-	return o && o->size >= sizeof *o && !o->out && o->out_fd == 0;
+	if (!o || o->size < sizeof *o || o->out || o->out_fd != 0)
+		return WEFT_EINVAL;
+	return weft__forked() ? WEFT_ESHUTDOWN : 0;
 }
 
 struct weft_stream *weft_exec_lines_opt(size_t longest, struct weft_exec_result *result,
 					const struct weft_exec_opts *o)
 {
 	int in = -1, out = -1;
-	int rc = makes_sense(o) ? open_pipe(&in, &out) : WEFT_EINVAL;
+	int rc = check(o);
 
+	rc = rc ? rc : open_pipe(&in, &out);
 	if (rc != 0)
 		return weft_from_error(rc, sizeof(struct weft_text));
 	return program(weft_from_lines(in, longest, true), out, result, o);
@@ -138,8 +142,9 @@ struct weft_stream *weft_exec_blocks_opt(size_t size, struct weft_exec_result *r
 					 const struct weft_exec_opts *o)
 {
 	int in = -1, out = -1;
-	int rc = makes_sense(o) && size > 0 ? open_pipe(&in, &out) : WEFT_EINVAL;
+	int rc = size > 0 ? check(o) : WEFT_EINVAL;
 
+	rc = rc ? rc : open_pipe(&in, &out);
 	if (rc != 0)
 		return weft_from_error(rc, sizeof(struct weft_text));
 	return program(weft_from_blocks(in, size, true), out, result, o);

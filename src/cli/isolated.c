@@ -44,19 +44,8 @@ static struct weft__buffer records, out; /* kept from batch to batch */
  */
 
 static pthread_mutex_t seat = PTHREAD_MUTEX_INITIALIZER; /* of what follows */
-static unsigned busy_at;				 /* the desk, counted from 1 */
+static unsigned busy_at; /* the desk, counted from 1; 0: between two batches */
 static unsigned batches;
-
-/* Where the job is; *batch is the batch.  0 between two. */
-static unsigned look(unsigned *batch, uint64_t *offset)
-{
-	pthread_mutex_lock(&seat);
-	unsigned at = busy_at;
-	*batch = batches;
-	*offset = at ? __atomic_load_n(&desks[at - 1].lane.job.offset, __ATOMIC_RELAXED) : 0;
-	pthread_mutex_unlock(&seat);
-	return at;
-}
 
 static void leave(void)
 {
@@ -83,24 +72,39 @@ static void end_overdue(struct weft__desk *desk)
 	kill(getpid(), SIGKILL);
 }
 
+/* What the watch saw last, and how many times in a row. */
+struct sight {
+	unsigned batch, ticks;
+	uint64_t offset;
+};
+
+/* With the seat held, and the kill as well: a job that is done with its record leaves the
+ * seat before the answer goes out, so it is this batch that ends here and not the next. */
+static void look(struct sight *last)
+{
+	uint64_t offset =
+		busy_at ? __atomic_load_n(&desks[busy_at - 1].lane.job.offset, __ATOMIC_RELAXED)
+			: 0;
+	bool same = busy_at && batches == last->batch && offset == last->offset;
+
+	last->ticks = same ? last->ticks + 1 : 0;
+	last->batch = batches;
+	last->offset = offset;
+	if (last->ticks > TICKS)
+		end_overdue(&desks[busy_at - 1]);
+}
+
 static void *watch(void *arg)
 {
 	struct timespec tick = { .tv_sec = options.record_timeout / TICKS / 1000000000,
 				 .tv_nsec = options.record_timeout / TICKS % 1000000000 };
-	unsigned batch = 0, ticks = 0;
-	uint64_t record = 0;
+	struct sight last = { 0 };
 
 	for (;;) {
 		nanosleep(&tick, NULL);
-		unsigned now;
-		uint64_t offset;
-		unsigned at = look(&now, &offset);
-		bool same = at && now == batch && offset == record;
-		ticks = same ? ticks + 1 : 0;
-		batch = now;
-		record = offset;
-		if (ticks > TICKS)
-			end_overdue(&desks[at - 1]);
+		pthread_mutex_lock(&seat);
+		look(&last);
+		pthread_mutex_unlock(&seat);
 	}
 	return arg;
 }

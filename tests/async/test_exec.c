@@ -2,8 +2,12 @@
 /*
  * test_exec.c - what weft/exec.h promises, one promise a test
  */
+#include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -11,6 +15,7 @@
 
 #include <weft/weft.h>
 
+#include "support/child.h"
 #include "support/proc.h"
 #include "support/virtual.h"
 
@@ -27,6 +32,20 @@ TestSuite(exec, .timeout = 60);
 		cr_expect(eq(int, proc_fd_count(), before));                         \
 	}                                                                            \
 	static int suite##_##name##_task(__attribute__((unused)) void *arg)
+
+/* A program that is to be gone when the call that starts it returns. */
+static bool is_to_vanish;
+
+int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
+		 const posix_spawnattr_t *attributes, char *const argv[], char *const env[])
+{
+	int rc = ((__typeof__(&posix_spawnp))dlsym(RTLD_NEXT, "posix_spawnp"))(
+		pid, file, actions, attributes, argv, env);
+
+	while (rc == 0 && is_to_vanish && kill(*pid, 0) == 0)
+		sched_yield();
+	return rc;
+}
 
 #define SHELL(text) ((char *[]){ "sh", "-c", text, NULL })
 
@@ -170,6 +189,26 @@ Test(exec, a_plain_thread_is_no_task)
 	cr_expect(eq(int, weft_exec(NULL, .argv = SHELL("true")), WEFT_ENOTASK));
 }
 
+static void try_every_entry(void)
+{
+	struct weft_exec_result r = { .pid = 77 };
+	struct weft_text text;
+
+	CHILD_CHECK(weft_exec(&r, .argv = SHELL("true")) == WEFT_ESHUTDOWN && r.pid == 77);
+	struct weft_stream *lines = weft_exec_lines(0, NULL, .argv = SHELL("echo"));
+	CHILD_CHECK(weft_next(lines, &text) == WEFT_ESHUTDOWN);
+	weft_stream_destroy(lines);
+	struct weft_stream *blocks = weft_exec_blocks(10, NULL, .argv = SHELL("echo"));
+	CHILD_CHECK(weft_next(blocks, &text) == WEFT_ESHUTDOWN);
+	weft_stream_destroy(blocks);
+}
+
+RealTest(exec, CF04_a_fork_of_the_application_runs_nothing)
+{
+	HOLDS(child_check(try_every_entry) == 0);
+	return 0;
+}
+
 RealTest(exec, a_cancelled_caller_starts_nothing)
 {
 	struct weft_exec_result r = { .pid = 77 };
@@ -180,6 +219,15 @@ RealTest(exec, a_cancelled_caller_starts_nothing)
 	HOLDS(weft_exec(&r, .argv = SHELL("true")) == WEFT_ECANCELED);
 	HOLDS(r.pid == 77);
 	return weft_scope_leave(&s, WEFT_ECANCELED);
+}
+
+RealTest(exec, a_timeout_that_is_over_starts_nothing)
+{
+	struct weft_exec_result r = { .pid = 77 };
+
+	HOLDS(weft_exec(&r, .argv = SHELL("true"), .timeout = -1) == WEFT_ETIMEDOUT);
+	HOLDS(r.pid == 0);
+	return 0;
 }
 
 RealTest(exec, a_deadline_kills_and_reaps)
@@ -196,7 +244,7 @@ struct stubborn {
 	int ends[2];
 	struct weft_exec_result r;
 	struct weft_buf out;
-	char *script;
+	char **argv, **env;
 	int rc;
 };
 
@@ -205,8 +253,8 @@ static int run_stubborn(void *arg)
 {
 	struct stubborn *s = arg;
 
-	s->rc = weft_exec(&s->r, .argv = SHELL(s->script), .err_fd = s->ends[1], .out = &s->out,
-			  .grace = WEFT_MS(50));
+	s->rc = weft_exec(&s->r, .argv = s->argv, .env = s->env, .err_fd = s->ends[1],
+			  .out = &s->out, .grace = WEFT_MS(50));
 	return 0;
 }
 
@@ -219,11 +267,11 @@ static int cancel_when_told(void *arg)
 	return WEFT_EIO;
 }
 
-static void cut_off_script(struct stubborn *s, char *script)
+static void cut_off(struct stubborn *s, char **argv, char **env)
 {
 	struct weft_group g;
 
-	*s = (struct stubborn){ .script = script };
+	*s = (struct stubborn){ .argv = argv, .env = env };
 	HOLDS(pipe2(s->ends, O_CLOEXEC) == 0);
 	HOLDS(weft_group_open(&g) == 0);
 	weft_spawn(&g, run_stubborn, s);
@@ -232,6 +280,11 @@ static void cut_off_script(struct stubborn *s, char *script)
 	close(s->ends[0]);
 	close(s->ends[1]);
 	HOLDS(s->rc == WEFT_ECANCELED);
+}
+
+static void cut_off_script(struct stubborn *s, char *script)
+{
+	cut_off(s, SHELL(script), NULL);
 }
 
 RealTest(exec, who_ignores_the_asking_is_killed_and_what_it_wrote_is_kept)
@@ -253,6 +306,36 @@ RealTest(exec, the_whole_group_is_killed)
 	HOLDS(s.out.size > 1);
 	int pid = s.out.size ? atoi(s.out.data) : 0;
 	HOLDS(pid > 0 && proc_dies(pid, 5000));
+	weft_buf_free(&s.out);
+	return 0;
+}
+
+/* This program again, which then joins the group of the application and hangs. */
+__attribute__((constructor)) static void desert(void)
+{
+	const char *how = getenv("WEFT_TEST_DESERT");
+
+	if (!how)
+		return;
+	if (strcmp(how, "deaf") == 0)
+		signal(SIGTERM, SIG_IGN);
+	if (setpgid(0, getpgid(getppid())) == 0 && write(STDERR_FILENO, "!", 1) == 1) {
+		for (;;)
+			pause();
+	}
+	_exit(1);
+}
+
+RealTest(exec, who_leaves_the_group_is_killed_too)
+{
+	char *argv[] = { "/proc/self/exe", NULL };
+	struct stubborn s;
+
+	cut_off(&s, argv, (char *[]){ "WEFT_TEST_DESERT=yes", NULL });
+	HOLDS(s.r.signo == SIGTERM);
+	weft_buf_free(&s.out);
+	cut_off(&s, argv, (char *[]){ "WEFT_TEST_DESERT=deaf", NULL });
+	HOLDS(s.r.signo == SIGKILL);
 	weft_buf_free(&s.out);
 	return 0;
 }
@@ -283,6 +366,26 @@ RealTest(exec, children_of_the_application_are_untouched)
 		HOLDS(weft_exec(&r, .argv = SHELL("exit 5")) == 0 && r.exit_code == 5);
 	HOLDS(waitpid(mine, &status, 0) == mine && WEXITSTATUS(status) == 7);
 	HOLDS(waitpid(-1, NULL, WNOHANG) == -1);
+	return 0;
+}
+
+/* Ended and not waited for by us: nobody knows how, and nobody is killed. */
+RealTest(exec, a_program_that_nobody_can_wait_for_is_no_child)
+{
+	struct weft_exec_result r;
+	struct weft_buf out = { 0 };
+
+	signal(SIGCHLD, SIG_IGN);
+	is_to_vanish = true;
+	HOLDS(weft_exec(&r, .argv = SHELL("echo written; exit 3"), .out = &out) == -ECHILD);
+	HOLDS(r.pid > 0 && r.signo == 0 && r.exit_code == 0);
+	HOLDS(is_text(&out, "written\n"));
+	weft_buf_free(&out);
+	is_to_vanish = false;
+	HOLDS(weft_exec(&r, .argv = SHELL("exec sleep 1000"), .timeout = WEFT_MS(50)) ==
+	      WEFT_ETIMEDOUT);
+	HOLDS(r.pid > 0 && kill(r.pid, 0) != 0);
+	signal(SIGCHLD, SIG_DFL);
 	return 0;
 }
 

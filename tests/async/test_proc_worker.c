@@ -5,6 +5,7 @@
 #include "support/proc_suite.h"
 
 #include <fcntl.h>
+#include <sys/prctl.h>
 
 #include "deque/sanitizer.h"
 
@@ -88,6 +89,43 @@ static int job_group(const void *in, size_t size, struct weft_reply *reply)
 Test(proc_worker, a_worker_leads_a_group_of_its_own)
 {
 	cr_expect(eq(int, run_int(begin(), job_group, 0), 1));
+}
+
+/* Joins a group, 0: that of the server, and does not mind the death of its parent. */
+static int job_deserts(const void *in, size_t size, struct weft_reply *reply)
+{
+	int group = take_int(in);
+
+	(void)size;
+	prctl(PR_SET_PDEATHSIG, 0);
+	return give_int(reply, setpgid(0, group ? group : getpgid(getppid())));
+}
+
+Test(proc_worker, a_worker_that_left_its_group_is_killed)
+{
+	struct weft__proc *p = begin();
+
+	cr_assert(eq(int, run_int(p, job_deserts, 0), 0));
+	cr_expect(eq(int, kill_with(p, SIGKILL)->signal, SIGKILL));
+}
+
+Test(proc_worker, a_worker_that_left_its_group_is_asked_to_end)
+{
+	struct weft__proc *p = begin();
+
+	cr_assert(eq(int, run_int(p, job_deserts, 0), 0));
+	cr_expect(eq(int, kill_with(p, SIGTERM)->signal, SIGTERM));
+}
+
+Test(proc_worker, a_worker_that_left_its_group_does_not_outlive_the_server)
+{
+	struct weft__proc *p = begin();
+
+	cr_assert(eq(int, run_int(p, job_deserts, getpgid(0)), 0));
+	cr_assert(eq(int, proc_send(p, job_sleep, "", 0), 0));
+	kill(server.pid, SIGKILL);
+	cr_expect(eq(int, end_of(p)->is_guessed, true));
+	cr_expect(proc_dies(p->pid, 1000));
 }
 
 static int job_env(const void *in, size_t size, struct weft_reply *reply)

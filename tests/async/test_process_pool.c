@@ -13,6 +13,7 @@
 #include <weft/weft.h>
 
 #include "async/process_pool.h"
+#include "support/child.h"
 #include "support/proc_suite.h"
 #include "support/virtual.h"
 
@@ -221,10 +222,8 @@ static void say_and_hang(const char *path, int pid)
 	job_sleep(NULL, 0, NULL);
 }
 
-/* Fails, and so cancels the job, when it has said so. */
-static int cancel_when_told(void *arg)
+static void wait_until_told(struct telling *t)
 {
-	struct telling *t = arg;
 	char text[32] = "";
 
 	while (!strchr(text, '\n')) {
@@ -235,7 +234,22 @@ static int cancel_when_told(void *arg)
 		fclose(f);
 	}
 	t->pid = atoi(text);
+}
+
+/* Fails, and so cancels the job, when it has said so. */
+static int cancel_when_told(void *arg)
+{
+	wait_until_told(arg);
 	return WEFT_EIO;
+}
+
+static int kill_pool_when_told(void *arg)
+{
+	struct telling *t = arg;
+
+	wait_until_told(t);
+	weft_process_pool_kill(t->pool);
+	return 0;
 }
 
 static int tell_and_hang(void *arg)
@@ -247,8 +261,8 @@ static int tell_and_hang(void *arg)
 	return 0;
 }
 
-/* The number that a job has said before it was cancelled. */
-static int told_by(struct weft_process_pool *pool, weft_remote_fn *fn)
+/* The number that a job has said before it was ended, by a task that returns `rc`. */
+static int told_by(struct weft_process_pool *pool, weft_remote_fn *fn, weft_fn *end, int rc)
 {
 	struct telling t = { .pool = pool, .fn = fn, .path = "/tmp/weft-told-XXXXXX" };
 	struct weft_group g;
@@ -256,8 +270,8 @@ static int told_by(struct weft_process_pool *pool, weft_remote_fn *fn)
 	close(mkstemp(t.path));
 	HOLDS(weft_group_open(&g) == 0);
 	weft_spawn(&g, tell_and_hang, &t);
-	weft_spawn(&g, cancel_when_told, &t);
-	HOLDS(weft_group_close(&g, 0) == WEFT_EIO);
+	weft_spawn(&g, end, &t);
+	HOLDS(weft_group_close(&g, 0) == rc);
 	HOLDS(!proc_lives(t.st.pid));
 	unlink(t.path);
 	return t.pid;
@@ -280,7 +294,7 @@ WEFT_REMOTE(job_parent);
 
 RealTest(process_pool, PR04_grandchildren_are_killed_too)
 {
-	int pid = told_by(NULL, job_parent);
+	int pid = told_by(NULL, job_parent, cancel_when_told, WEFT_EIO);
 
 	HOLDS(pid > 0 && proc_dies(pid, 5000));
 	return 0;
@@ -298,6 +312,28 @@ RealTest(process_pool, PR08_a_timeout_ends_one_job_and_the_next_has_a_new_worker
 	return weft_process_pool_close(pool, 0);
 }
 
+static int with_a_default_timeout(void *arg)
+{
+	int item = 1, code = 1;
+
+	(void)arg;
+	HOLDS(weft_configure(.default_timeout = WEFT_MS(50)) == 0);
+	HOLDS(weft_to_process(job_sleep, NULL, 0, NULL) == WEFT_ETIMEDOUT);
+	HOLDS(weft_process_map(job_sleep, &item, 1, sizeof item, NULL, .codes = &code) ==
+	      WEFT_ETIMEDOUT);
+	HOLDS(code == WEFT_ETIMEDOUT);
+	HOLDS(weft_configure(.default_timeout = 1) == 0);
+	HOLDS(weft_to_process(job_pid, NULL, 0, NULL, .timeout = WEFT_NO_TIMEOUT) == 0);
+	return 0;
+}
+
+Test(process_pool, CF02_the_default_timeout_is_that_of_a_job)
+{
+	cr_assert(eq(int, weft_run_sync(with_a_default_timeout, NULL), 0));
+	cr_expect(broken_count == 0, "line %d: not true: %s", broken_line, broken);
+	cr_assert(eq(int, weft_shutdown(WEFT_NEVER), 0));
+}
+
 static int cancel_when_running(void *arg)
 {
 	while (weft_process_pool_workers(arg) == 0)
@@ -309,6 +345,7 @@ struct in_pool {
 	struct weft_process_pool *pool;
 	weft_remote_fn *fn;
 	int value, rc;
+	struct weft_proc_status *st; /* of hang_there */
 };
 
 static int do_ask(void *arg)
@@ -451,7 +488,8 @@ static int hang_there(void *arg)
 {
 	struct in_pool *p = arg;
 
-	p->rc = weft_to_process(job_sleep, NULL, 0, NULL, .pool = p->pool, .no_resend = true);
+	p->rc = weft_to_process(job_sleep, NULL, 0, NULL, .pool = p->pool, .status = p->st,
+				.no_resend = true);
 	return 0;
 }
 
@@ -473,7 +511,9 @@ static pid_t busy_pid(struct weft_process_pool *pool)
 RealTest(process_pool, PR07_a_kill_from_outside_concerns_one_call)
 {
 	struct weft_process_pool *pool = pool_of(2);
-	struct in_pool victim = { .pool = pool }, other = { pool, job_nap, 300, 0 };
+	struct weft_proc_status st;
+	struct in_pool victim = { .pool = pool, .st = &st };
+	struct in_pool other = { .pool = pool, .fn = job_nap, .value = 300 };
 	struct weft_group g;
 	pid_t pid;
 
@@ -487,6 +527,7 @@ RealTest(process_pool, PR07_a_kill_from_outside_concerns_one_call)
 	kill(pid, SIGKILL);
 	HOLDS(weft_group_close(&g, 0) == 0);
 	HOLDS(victim.rc == WEFT_ECRASHED);
+	HOLDS(st.pid == pid && st.signo == SIGKILL && st.exit_code == 0 && !st.guessed);
 	HOLDS(other.rc > 0);
 	return weft_process_pool_close(pool, 0);
 }
@@ -749,6 +790,33 @@ Test(process_pool, PR16_as_many_workers_as_cpus_that_may_be_used)
 	cr_expect(eq(u32, most, 3));
 }
 
+static int ask_in_any(void *arg)
+{
+	return ask_in(arg, job_nameless, 1);
+}
+
+/* What pools of a plain thread have, with these settings, when the first job has run. */
+static void expect_most(const struct weft_config *config, unsigned most)
+{
+	struct weft_process_pool *pool = NULL;
+
+	cr_assert(eq(int, weft_configure_opt(config), 0));
+	cr_assert(eq(int, weft_process_pool_create(&pool, .name = "plain"), 0));
+	cr_expect(eq(int, weft_run_sync(ask_in_any, pool), 2));
+	cr_expect(eq(u32, pool->most, most));
+	cr_expect(eq(int, weft_process_pool_close(pool, 0), 0));
+	cr_assert(eq(int, weft_shutdown(WEFT_NEVER), 0));
+}
+
+Test(process_pool, PR16_a_plain_thread_makes_pools_of_the_size_that_was_configured)
+{
+	struct weft_config config = { .size = sizeof config, .workers = 2, .spare_workers = 3 };
+
+	expect_most(&config, 2); /* spare workers are for tasks that hold theirs */
+	config.default_process_workers = 5;
+	expect_most(&config, 5);
+}
+
 static uint32_t storm_over;
 
 static void *storm(void *arg)
@@ -926,7 +994,7 @@ static void crowd_start(struct crowd *c, weft_remote_fn *fn, int value)
 	c->pool = pool_of(1);
 	HOLDS(weft_group_open(&c->g) == 0);
 	for (int i = 0; i < 10; i++) {
-		c->job[i] = (struct in_pool){ c->pool, fn, value, 0 };
+		c->job[i] = (struct in_pool){ .pool = c->pool, .fn = fn, .value = value };
 		weft_spawn(&c->g, do_ask, &c->job[i]);
 	}
 	while (!crowd_is_there(c))
@@ -983,7 +1051,7 @@ RealTest(process_pool, PR12_a_close_that_takes_too_long_can_be_called_again)
  * end: its caller, which is ready, comes late. */
 static int close_before_the_caller_has_left(void *arg)
 {
-	struct in_pool p = { pool_of(1), job_nap, 1, 1 };
+	struct in_pool p = { .pool = pool_of(1), .fn = job_nap, .value = 1, .rc = 1 };
 	struct weft_group g;
 
 	(void)arg;
@@ -1026,13 +1094,36 @@ static int job_nested(const void *in, size_t size, struct weft_reply *reply)
 }
 WEFT_REMOTE(job_nested);
 
-RealTest(process_pool, PR14_killing_the_outer_pool_leaves_nothing_of_the_inner)
+RealTest(process_pool, PR14_cancelling_the_outer_job_leaves_nothing_of_the_inner)
 {
 	struct weft_process_pool *pool = pool_of(1);
-	int pid = told_by(pool, job_nested);
+	int pid = told_by(pool, job_nested, cancel_when_told, WEFT_EIO);
 
 	HOLDS(pid > 0 && proc_dies(pid, 5000));
 	return weft_process_pool_close(pool, WEFT_ECANCELED);
+}
+
+RealTest(process_pool, PR14_killing_the_outer_pool_leaves_nothing_of_the_inner)
+{
+	struct weft_process_pool *pool = pool_of(1);
+	int pid = told_by(pool, job_nested, kill_pool_when_told, 0);
+
+	HOLDS(weft_process_pool_close(pool, WEFT_ECANCELED) == 0);
+	HOLDS(pid > 0 && !proc_lives(pid));
+	return 0;
+}
+
+/* Each runtime is gone as soon as its task is, whoever has woken that. */
+Test(process_pool, a_pool_may_outlive_the_runtimes_of_its_callers)
+{
+	struct weft_process_pool *pool = pool_of(1);
+
+	for (unsigned i = 0; i < 200; i++)
+		cr_assert(
+			eq(int,
+			   go_with((struct weft_config){ .workers = 1 + i % 2 }, ask_in_any, pool),
+			   2));
+	cr_expect(eq(int, weft_process_pool_close(pool, 0), 0));
 }
 
 static int leave_open(void *arg)
@@ -1085,6 +1176,45 @@ Test(process_pool, options_that_make_no_sense_are_refused)
 	cr_expect(eq(int, weft_process_pool_create(&pool, .init_size = 1), WEFT_EINVAL));
 	cr_expect(eq(int, weft_to_process(NULL, NULL, 0, NULL), WEFT_EINVAL));
 	cr_expect(eq(int, weft_to_process(job_pid, NULL, 1, NULL), WEFT_EINVAL));
+}
+
+/* --- a fork of the application ------------------------------------------------- */
+
+static struct weft_process_pool *forked_pool;
+
+static void try_every_entry(void)
+{
+	struct weft_process_pool *pool = forked_pool, *other = NULL;
+
+	weft_process_pool_kill(pool);
+	CHILD_CHECK(weft_process_pool_create(&other, .workers = 1) == WEFT_ESHUTDOWN && !other);
+	CHILD_CHECK(weft_to_process(job_pid, NULL, 0, NULL, .pool = pool) == WEFT_ESHUTDOWN);
+	CHILD_CHECK(weft_to_process(job_pid, NULL, 0, NULL) == WEFT_ESHUTDOWN);
+	CHILD_CHECK(weft_process_map(job_pid, "x", 1, 1, NULL, .pool = pool) == WEFT_ESHUTDOWN);
+	CHILD_CHECK(weft_process_map(job_pid, "x", 1, 1, NULL) == WEFT_ESHUTDOWN);
+	CHILD_CHECK(weft_process_pool_workers(pool) == 0);
+	CHILD_CHECK(weft_process_pool_queued(pool) == 0);
+	CHILD_CHECK(weft_process_pool_close(pool, 0) == WEFT_ESHUTDOWN);
+	CHILD_CHECK(weft_process_pool_close(pool, WEFT_ECANCELED) == WEFT_ESHUTDOWN);
+}
+
+RealTest(process_pool, CF04_a_fork_leaves_the_pool_of_its_parent_alone)
+{
+	forked_pool = pool_of(1);
+	int pid = ask_in(forked_pool, job_pid, 0);
+
+	HOLDS(child_check(try_every_entry) == 0);
+	HOLDS(pid > 0 && ask_in(forked_pool, job_pid, 0) == pid);
+	return weft_process_pool_close(forked_pool, 0);
+}
+
+RealTest(process_pool, CF04_a_fork_does_not_wait_for_who_held_the_lock)
+{
+	forked_pool = pool_of(1);
+	weft__process_lock(forked_pool);
+	HOLDS(child_check(try_every_entry) == 0);
+	weft__process_unlock(forked_pool);
+	return weft_process_pool_close(forked_pool, 0);
 }
 
 /* --- map -------------------------------------------------------------------- */

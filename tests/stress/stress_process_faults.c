@@ -127,6 +127,11 @@ BARE int open(const char *path, int flags, ...)
 FAULT_RC(pthread_create,
 	 (pthread_t * thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg),
 	 (thread, attr, fn, arg), EAGAIN)
+/* Of the server. */
+FAULT_RC(posix_spawn,
+	 (pid_t * pid, const char *path, const posix_spawn_file_actions_t *actions,
+	  const posix_spawnattr_t *attributes, char *const argv[], char *const env[]),
+	 (pid, path, actions, attributes, argv, env), EAGAIN)
 FAULT_RC(posix_spawnp,
 	 (pid_t * pid, const char *file, const posix_spawn_file_actions_t *actions,
 	  const posix_spawnattr_t *attributes, char *const argv[], char *const env[]),
