@@ -40,7 +40,8 @@ struct weft_thread_pool;
 
 struct weft_thread_pool_opts {
 	size_t size;	  /* sizeof(struct weft_thread_pool_opts) */
-	unsigned threads; /* at most; 0: default_thread_workers of weft_configure */
+	unsigned threads; /* at most; 0: default_thread_workers of weft_configure, of the runtime
+			   * of the caller, or else of the first job */
 	int64_t idle;	  /* a thread without work for so long ends; 0: 10 s */
 	const char *name; /* of its threads, up to 9 bytes count; NULL: "weft/io" */
 };

@@ -343,6 +343,14 @@ static void init(struct job *j, struct weft__strand *s, weft_fn *fn, void *arg,
 
 typedef int submit_fn(struct weft_thread_pool *pool, struct weft__pool_job *job);
 
+/* A plain thread that makes a pool has no runtime to ask: that of the first job says. */
+static unsigned most_of(struct weft_thread_pool *pool, const struct weft_runtime *rt)
+{
+	if (WEFT_UNLIKELY(load_relaxed(&pool->most) == 0))
+		weft__pool_set_most(pool, weft__config_thread_workers(rt));
+	return load_relaxed(&pool->most);
+}
+
 /* The token is the job's, which may outlive its caller (TH-3). */
 static int take_token(struct job *j, struct weft_limiter *limiter)
 {
@@ -359,6 +367,7 @@ static int run_job(struct job *j, struct weft_limiter *limiter, submit_fn *submi
 	int rc = take_token(j, limiter);
 
 	weft__quiet_hold(rt);
+	most_of(j->pool, rt);
 	if (rc == 0)
 		rc = submit(j->pool, &j->pooled);
 	bool mine = rc != 0 || await(j);
@@ -416,8 +425,8 @@ int weft_thread_pool_create_opt(struct weft_thread_pool **pool,
 	p = weft__alloc(sizeof *p);
 	if (!p)
 		return WEFT_ENOMEM;
-	if (threads == 0)
-		threads = s ? weft__config_thread_workers(s->runtime) : WEFT__POOL_THREADS;
+	if (threads == 0 && s)
+		threads = weft__config_thread_workers(s->runtime);
 	weft__pool_init(p, threads, o ? o->idle : 0, o ? o->name : NULL);
 	*pool = p;
 	return 0;
@@ -556,7 +565,8 @@ static int map(struct map *m)
 
 	if (rc != 0)
 		return rc;
-	size_t runners = m->n < m->pool->most ? m->n : m->pool->most;
+	unsigned most = most_of(m->pool, weft__strand_self()->runtime);
+	size_t runners = m->n < most ? m->n : most;
 	for (size_t i = 0; i < runners && rc == 0; i++)
 		rc = weft_spawn(&g, map_some, m);
 	rc = weft_group_close(&g, rc);

@@ -500,7 +500,7 @@ void weft__pool_shut(struct weft_thread_pool *pool, bool stop)
 void weft__pool_set_most(struct weft_thread_pool *pool, unsigned most)
 {
 	weft__spin_lock(&pool->lock);
-	pool->most = most;
+	store_relaxed(&pool->most, most);
 	weft__spin_unlock(&pool->lock);
 }
 

@@ -40,8 +40,8 @@ struct weft_thread_pool {
 	uint64_t queued;	/* also read without the lock, as a hint */
 	unsigned threads;	/* that exist */
 	unsigned searching;	/* of these, awake and about to look at the queue */
-	unsigned most;
-	unsigned running; /* jobs */
+	unsigned most;		/* also read without the lock; 0: not known before the first job */
+	unsigned running;	/* jobs */
 	bool closed;
 	bool stop;		   /* closed, and what runs is asked to end */
 	struct weft__list closers; /* tasks that wait for the end */

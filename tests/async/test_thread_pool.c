@@ -199,6 +199,24 @@ Test(thread_pool, CF_1_a_lower_limit_means_no_more_threads)
 	cr_expect(eq(uint, s.threads, 3));
 }
 
+static int one_job(void *arg)
+{
+	return weft_thread_pool_run(arg, nothing, NULL);
+}
+
+Test(thread_pool, CF_1_a_pool_of_a_plain_thread_has_the_default_of_the_runtime_that_uses_it)
+{
+	struct weft_thread_pool *pool;
+	struct weft_runtime *rt;
+
+	cr_assert(eq(int, weft_thread_pool_create(&pool), 0));
+	cr_assert(eq(int, weft_runtime_create(&rt, .workers = 1, .default_thread_workers = 3), 0));
+	cr_expect(eq(int, weft_runtime_run(rt, one_job, pool), 0));
+	cr_expect(eq(uint, pool->most, 3));
+	cr_expect(eq(int, weft_thread_pool_close(pool, 0), 0));
+	weft_runtime_destroy(rt);
+}
+
 static int age(void *arg)
 {
 	struct ageing *a = arg;
