@@ -115,12 +115,14 @@ WEFT_API int weft_run_sync(weft_fn *fn, void *arg);
 
 /* Stops the default runtime: refuses new tasks, cancels those under way (their reason
  * is WEFT_REASON_SHUTDOWN), waits for their end until `deadline` (absolute nanoseconds
- * of CLOCK_MONOTONIC, WEFT_NEVER to wait as long as it takes), then ends the workers and
- * frees everything.  The next weft_run_sync starts it anew.  0 when there was nothing to
- * stop.  WEFT_ETIMEDOUT when tasks or blocking calls were still running: these are named
- * on the standard error, unless `deadline` is 0; the runtime goes on refusing new ones, and
- * shutdown may be called again.  WEFT_EDEADLK from inside a task
- * and from a blocking call of one.  Any number of threads may call it at the same time. */
+ * of CLOCK_MONOTONIC, WEFT_NEVER to wait as long as it takes), and for that of blocking calls
+ * that were abandoned; then ends the workers and frees everything.  The next weft_run_sync
+ * starts it anew.  0 when there was nothing to stop.  WEFT_ETIMEDOUT when tasks or blocking
+ * calls were still running, or another thread that shuts down had not done: what runs is named
+ * on the standard error, unless `deadline` is 0; the runtime goes on refusing new tasks, and
+ * shutdown may be called again.  WEFT_EDEADLK from inside a task and from a blocking call of
+ * one.  Any number of threads may call it at the same time, each with its own deadline.  It is
+ * no cancellation point. */
 WEFT_API int weft_shutdown(int64_t deadline);
 
 /* The first half of that, from anywhere, tasks included: refuses new tasks and cancels

@@ -322,13 +322,14 @@ int weft_runtime_run(struct weft_runtime *rt, weft_fn *fn, void *arg)
 	return rc;
 }
 
-void weft_runtime_destroy(struct weft_runtime *rt)
+void weft__runtime_stop(struct weft_runtime *rt)
 {
-	if (!rt || weft__forked())
-		return; /* a child leaves the parent's memory alone */
-
 	weft__gate_drain(&rt->gate, WEFT_NEVER);
 	weft__hooks.stop(rt);
+}
+
+void weft__runtime_free(struct weft_runtime *rt)
+{
 	store_release(&rt->stop, 1);
 	weft__idle_notify_all(rt);
 	for (unsigned i = 0; i < rt->worker_count; i++)
@@ -341,4 +342,12 @@ void weft_runtime_destroy(struct weft_runtime *rt)
 	weft__sizes_fini(&rt->sizes);
 	weft__stack_pool_fini(&rt->stacks);
 	weft__free(rt, sizeof *rt);
+}
+
+void weft_runtime_destroy(struct weft_runtime *rt)
+{
+	if (!rt || weft__forked())
+		return; /* a child leaves the parent's memory alone */
+	weft__runtime_stop(rt);
+	weft__runtime_free(rt);
 }
