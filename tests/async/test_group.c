@@ -682,6 +682,56 @@ TaskTest(group, GR19_close_returns_the_first_error_or_0)
 	return 0;
 }
 
+static int sets(void *arg)
+{
+	store_release((uint32_t *)arg, 1);
+	return 0;
+}
+
+/* With one worker, what is ready runs when somebody gives way.  Closing a group that had
+ * children does not, beyond what waiting for them takes. */
+static int closes_an_empty_group_often(void *arg)
+{
+	struct weft_group outer, g;
+	uint32_t ran[8] = { 0 };
+
+	(void)arg;
+	HOLDS(weft_group_open(&outer) == 0);
+	for (size_t i = 0; i < COUNT_OF(ran); i++) {
+		HOLDS(weft_spawn(&outer, sets, &ran[i]) == 0);
+		HOLDS(weft_group_open(&g) == 0);
+		HOLDS(ran[i] == 0);
+		HOLDS(weft_group_close(&g, 0) == 0);
+		HOLDS(ran[i] == 1);
+	}
+	return weft_group_close(&outer, 0);
+}
+
+Test(group, GR13_closing_an_empty_group_gives_way_once)
+{
+	cr_expect(eq(int, go(closes_an_empty_group_often, NULL), 0));
+}
+
+static int closes_an_empty_group_when_cancelled(void *arg)
+{
+	struct weft_group outer, g;
+	uint32_t ran = 0;
+
+	(void)arg;
+	HOLDS(weft_group_open(&outer) == 0);
+	HOLDS(weft_group_open(&g) == 0);
+	HOLDS(weft_spawn(&outer, sets, &ran) == 0);
+	weft_group_cancel(&outer);
+	HOLDS(weft_group_close(&g, 0) == WEFT_ECANCELED);
+	HOLDS(ran == 0);
+	return weft_group_close(&outer, 0);
+}
+
+Test(group, GR13_and_when_cancelled_it_returns_at_once)
+{
+	cr_expect(eq(int, go(closes_an_empty_group_when_cancelled, NULL), 0));
+}
+
 static int notes_reason(void *arg)
 {
 	int rc = weft_sleep_forever();
@@ -692,7 +742,7 @@ static int notes_reason(void *arg)
 
 TaskTest(group, GR20_siblings_see_the_first_error_as_the_cause)
 {
-	struct child bad = { .rc = WEFT_EIO };
+	struct child bad = { .rc = WEFT_EIO }, good = { 0 };
 	struct weft_reason reason = { 0 };
 	struct weft_group g;
 
@@ -703,8 +753,11 @@ TaskTest(group, GR20_siblings_see_the_first_error_as_the_cause)
 	HOLDS(weft_group_close(&g, 0) == WEFT_EIO);
 	HOLDS(reason.kind == WEFT_REASON_SIBLING && reason.code == WEFT_EIO);
 
+	/* Nobody is left to see the cause of a group that has ended well: there is none. */
 	HOLDS(weft_group_open(&g) == 0);
+	HOLDS(weft_spawn(&g, child, &good) == 0);
 	HOLDS(weft_group_close(&g, 0) == 0);
+	HOLDS(!weft_scope_cancel_called(weft_group_scope(&g)));
 	HOLDS(weft_scope_reason(weft_group_scope(&g)).kind == WEFT_REASON_NONE);
 	return 0;
 }
