@@ -10,6 +10,9 @@
 
 TestSuite(race, .timeout = 60);
 
+/* Where calls end at the same instant, it is known only with one worker which has ended
+ * when the caller looks: these are plain Tests. */
+
 enum { MAX = 8 };
 
 /* A race, how it is run, and what came out. */
@@ -112,7 +115,7 @@ Test(race, WA03_without_contestants_is_EINVAL)
 	cr_expect(eq(int, weft_race(WEFT_CALLS(WEFT_CALL(nothing, NULL)), 1, NULL), WEFT_ENOTASK));
 }
 
-Test(race, WA04_the_first_to_end_wins_and_the_loser_has_cleaned_up)
+WorkersTest(race, WA04_the_first_to_end_wins_and_the_loser_has_cleaned_up)
 {
 	t.deeds[0] = (struct deed){ .sleeps = WEFT_SEC(1), .cleanup = WEFT_MS(50) };
 	t.deeds[1] = (struct deed){ .sleeps = WEFT_MS(100) };
@@ -125,7 +128,7 @@ Test(race, WA04_the_first_to_end_wins_and_the_loser_has_cleaned_up)
 	cr_expect(eq(int, t.deeds[0].ended, 1));
 }
 
-Test(race, a_loser_learns_that_it_lost_a_race)
+WorkersTest(race, a_loser_learns_that_it_lost_a_race)
 {
 	t.deeds[0] = (struct deed){ .sleeps = WEFT_SEC(1) };
 	go(2);
@@ -155,7 +158,7 @@ Test(race, WA05_of_those_ready_at_the_same_instant_the_lowest_index_wins)
 	cr_expect(eq(sz, lost, 0));
 }
 
-Test(race, WA01_what_ends_first_in_time_wins_over_a_lower_index)
+WorkersTest(race, WA01_what_ends_first_in_time_wins_over_a_lower_index)
 {
 	t.deeds[0] = (struct deed){ .sleeps = WEFT_MS(10) };
 	t.deeds[1] = (struct deed){ .sleeps = WEFT_MS(9) };
@@ -201,7 +204,7 @@ Test(race, WA01_of_those_that_ended_before_the_caller_looked_the_lowest_index_wi
 	cr_expect(eq(int, drop_count, 1), "call 1, which was first for a moment");
 }
 
-Test(race, WA06_a_time_out_ends_all_contestants)
+WorkersTest(race, WA06_a_time_out_ends_all_contestants)
 {
 	t.deeds[0] = (struct deed){ .sleeps = WEFT_SEC(10) };
 	t.deeds[1] = (struct deed){ .sleeps = WEFT_SEC(10) };
@@ -214,7 +217,7 @@ Test(race, WA06_a_time_out_ends_all_contestants)
 	cr_expect(eq(sz, t.winner, 99), "written although nobody won");
 }
 
-Test(race, WA07_a_failure_decides_too)
+WorkersTest(race, WA07_a_failure_decides_too)
 {
 	t.deeds[0] = (struct deed){ .sleeps = WEFT_SEC(10) };
 	t.deeds[1] = (struct deed){ .sleeps = WEFT_MS(1), .rc = WEFT_EIO };
@@ -225,7 +228,7 @@ Test(race, WA07_a_failure_decides_too)
 	cr_expect(eq(i64, t.took, WEFT_MS(1)));
 }
 
-Test(race, WA07_a_cancel_from_outside_joins_all)
+WorkersTest(race, WA07_a_cancel_from_outside_joins_all)
 {
 	t.deeds[0] = (struct deed){ .sleeps = WEFT_SEC(10), .cleanup = WEFT_MS(7) };
 	t.deeds[1] = (struct deed){ .sleeps = WEFT_SEC(10) };
@@ -276,7 +279,7 @@ Test(race, WA02_each_call_may_have_a_drop_of_its_own)
 	cr_expect(eq(int, t.deeds[2].dropped, 100));
 }
 
-Test(race, CO4_what_succeeds_in_spite_of_a_cancel_wins)
+WorkersTest(race, CO4_what_succeeds_in_spite_of_a_cancel_wins)
 {
 	t.deeds[0] = (struct deed){ .sleeps = WEFT_SEC(10) };
 	t.deeds[1] = (struct deed){ .sleeps = WEFT_MS(5), .stubborn = true };
@@ -304,7 +307,7 @@ static int race_cancelled(void *arg)
 	return weft_scope_leave(&s, 0) ? 1 : rc;
 }
 
-Test(race, CO3_nothing_begins_in_a_cancelled_scope)
+WorkersTest(race, CO3_nothing_begins_in_a_cancelled_scope)
 {
 	struct deed d = { 0 };
 
@@ -329,14 +332,14 @@ static int race_of_the_cancelled(void *arg)
 		&w);
 }
 
-Test(race, when_every_contestant_was_cancelled_by_itself_it_is_ECANCELED)
+WorkersTest(race, when_every_contestant_was_cancelled_by_itself_it_is_ECANCELED)
 {
 	cr_expect(eq(int, run_virtually(race_of_the_cancelled, NULL), WEFT_ECANCELED));
 }
 
 /* --- stagger ------------------------------------------------------------------ */
 
-Test(race, WA07_stagger_starts_the_next_when_the_one_before_is_slow)
+WorkersTest(race, WA07_stagger_starts_the_next_when_the_one_before_is_slow)
 {
 	t.deeds[0] = (struct deed){ .sleeps = WEFT_MS(500) };
 	t.deeds[1] = (struct deed){ .sleeps = WEFT_MS(100) };
@@ -349,7 +352,7 @@ Test(race, WA07_stagger_starts_the_next_when_the_one_before_is_slow)
 	cr_expect(eq(int, t.deeds[2].begun, 0));
 }
 
-Test(race, WA07_stagger_starts_the_next_at_once_after_a_failure)
+WorkersTest(race, WA07_stagger_starts_the_next_at_once_after_a_failure)
 {
 	t.first_success = true;
 	t.deeds[0] = (struct deed){ .sleeps = WEFT_MS(10), .rc = WEFT_EIO };
@@ -362,7 +365,7 @@ Test(race, WA07_stagger_starts_the_next_at_once_after_a_failure)
 	cr_expect(eq(i64, t.took, WEFT_MS(30)));
 }
 
-Test(race, WA07_stagger_counts_from_the_start_of_the_one_before)
+WorkersTest(race, WA07_stagger_counts_from_the_start_of_the_one_before)
 {
 	t.first_success = true;
 	t.deeds[0] = (struct deed){ .sleeps = WEFT_MS(10), .rc = WEFT_EIO };
@@ -387,7 +390,7 @@ Test(race, WA07_the_next_never_starts_when_one_has_succeeded_at_the_same_instant
 
 /* --- first_success --------------------------------------------------------------- */
 
-Test(race, WA08_first_success_passes_over_failures)
+WorkersTest(race, WA08_first_success_passes_over_failures)
 {
 	t.first_success = true;
 	t.deeds[0] = (struct deed){ .sleeps = WEFT_MS(50), .rc = WEFT_EIO };
@@ -403,7 +406,7 @@ Test(race, WA08_first_success_passes_over_failures)
 	cr_expect(eq(int, t.rcs[2], WEFT_ECANCELED));
 }
 
-Test(race, WA08_when_all_fail_it_is_the_first_error_by_time)
+WorkersTest(race, WA08_when_all_fail_it_is_the_first_error_by_time)
 {
 	t.first_success = true;
 	t.deeds[0] = (struct deed){ .sleeps = WEFT_MS(50), .rc = WEFT_EIO };
@@ -418,7 +421,7 @@ Test(race, WA08_when_all_fail_it_is_the_first_error_by_time)
 	cr_expect(eq(sz, t.winner, 99));
 }
 
-Test(race, WA09_first_success_that_times_out_has_not_failed)
+WorkersTest(race, WA09_first_success_that_times_out_has_not_failed)
 {
 	t.first_success = true;
 	t.deeds[0] = (struct deed){ .sleeps = WEFT_MS(5), .rc = WEFT_EIO };
@@ -495,7 +498,7 @@ static int run_with_default_timeout(weft_fn *fn, int *rc)
 {
 	struct weft_runtime *rt;
 
-	if (weft_runtime_create(&rt, .workers = 1, .clock = WEFT_CLOCK_VIRTUAL,
+	if (weft_runtime_create(&rt, .workers = test_workers, .clock = WEFT_CLOCK_VIRTUAL,
 				.default_timeout = WEFT_MS(100)) != 0)
 		return 1;
 	struct shielded shielded = { fn, rc };
@@ -520,7 +523,7 @@ static int race_honest_sleepers(void *arg)
 	return 0;
 }
 
-Test(race, WA08_CF02_the_configured_time_out_holds_unless_told_otherwise)
+WorkersTest(race, WA08_CF02_the_configured_time_out_holds_unless_told_otherwise)
 {
 	int rc[4];
 
