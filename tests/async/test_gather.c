@@ -26,6 +26,11 @@ static struct {
 	bool outer_cancelled;
 } t;
 
+static void fresh(void)
+{
+	memset(&t, 0, sizeof t);
+}
+
 static int cancel_later(void *arg)
 {
 	weft_sleep(t.cancel_after);

@@ -33,24 +33,37 @@ static struct {
 	bool outer_cancelled;
 } t;
 
+/* What came out of an iterator. */
+static struct {
+	size_t taken, stop_after, order[MAX];
+	int codes[MAX], next_rc, again_rc, close_rc;
+	int64_t at[MAX], began, reader_sleeps;
+} it;
+
+static void fresh(void)
+{
+	memset(&t, 0, sizeof t);
+	memset(&it, 0, sizeof it);
+}
+
 static int work(void *arg, void *ctx)
 {
-	struct item *it = arg;
+	struct item *me = arg;
 	size_t *started = ctx;
 	int rc = 0;
 
-	t.order[add_seqcst(started, 1)] = (size_t)(it - t.items);
-	it->begun++;
+	t.order[add_seqcst(started, 1)] = (size_t)(me - t.items);
+	me->begun++;
 	size_t active = add_seqcst(&t.active, 1) + 1, most;
 	while ((most = load_acquire(&t.most_active)) < active)
 		if (cas_seqcst(&t.most_active, most, active))
 			break;
-	if (it->sleeps > 0)
-		rc = weft_sleep(it->sleeps);
+	if (me->sleeps > 0)
+		rc = weft_sleep(me->sleeps);
 	add_seqcst(&t.active, (size_t)-1);
-	it->ended++;
-	it->out = (int)(it - t.items) + 1;
-	return rc ? rc : it->rc;
+	me->ended++;
+	me->out = (int)(me - t.items) + 1;
+	return rc ? rc : me->rc;
 }
 
 static int cancel_later(void *arg)
@@ -325,12 +338,6 @@ Test(map, items_that_only_compute_run_on_all_workers)
 }
 
 /* --- as completed ------------------------------------------------------------ */
-
-static struct {
-	size_t taken, stop_after, order[MAX];
-	int codes[MAX], next_rc, again_rc, close_rc;
-	int64_t at[MAX], began, reader_sleeps;
-} it;
 
 static int iterate(void *arg)
 {

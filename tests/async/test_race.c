@@ -31,6 +31,14 @@ static struct {
 	bool outer_cancelled;
 } t;
 
+static int drop_count;
+
+static void fresh(void)
+{
+	memset(&t, 0, sizeof t);
+	drop_count = 0;
+}
+
 static int cancel_later(void *arg)
 {
 	weft_sleep(t.cancel_after);
@@ -174,8 +182,6 @@ static int sleep_and_yield(void *arg)
 	weft_yield();
 	return rc;
 }
-
-static int drop_count;
 
 static void count_drop(void *arg)
 {

@@ -44,6 +44,16 @@ static struct weft_retry_opts opts;
 static struct weft_retry_stats stats;
 static int64_t timeout, cancel_after, took;
 static int outcome;
+static int seen_attempts[MAX], seen_count;
+
+static void fresh(void)
+{
+	sv = (struct service){ 0 };
+	opts = (struct weft_retry_opts){ 0 };
+	stats = (struct weft_retry_stats){ 0 };
+	timeout = cancel_after = 0;
+	seen_count = 0;
+}
 
 static int cancel_later(void *arg)
 {
@@ -117,8 +127,6 @@ WorkersTest(retry, RE5_statistics_tell_what_happened)
 	cr_expect(eq(i64, stats.slept, WEFT_SEC(2)));
 	cr_expect(eq(int, stats.last_rc, 0));
 }
-
-static int seen_attempts[MAX], seen_count;
 
 static void see_attempt(const struct weft_retry_stats *st, void *arg)
 {
