@@ -1029,7 +1029,10 @@ Test(group, groups_are_for_tasks)
 
 	cr_assert(eq(int, weft_group_open(&g), WEFT_ENOTASK));
 	cr_assert(eq(int, weft_group_open_opt(NULL, NULL), WEFT_EINVAL));
-	cr_assert(eq(int, weft_spawn_detached(counts, NULL), WEFT_ENOTASK));
+	cr_assert(eq(int, weft_spawn_detached(counts, NULL, .drop = drop), WEFT_ENOTASK));
+	cr_assert(eq(u32, dropped, 1));
+	cr_assert(eq(int, weft_start(&g, counts, NULL, NULL, .drop = drop), WEFT_ENOTASK));
+	cr_assert(eq(u32, dropped, 2));
 	cr_assert(eq(int, weft_ready(NULL), WEFT_ENOTASK));
 }
 
