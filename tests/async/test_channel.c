@@ -721,6 +721,7 @@ static int play(void *arg)
 	return close_scene();
 }
 
+/* CO-5. */
 Test(channel, two_that_wake_each_other_do_not_starve_the_rest)
 {
 	struct weft_runtime *rt;

@@ -74,6 +74,7 @@ static int set_then_cancel(void *arg)
 	return weft_group_close(&g, 0);
 }
 
+/* SY-8. */
 WorkersTest(event, SY19_who_was_woken_by_set_returns_0_though_cancelled_right_after)
 {
 	struct waiter w;
@@ -100,6 +101,7 @@ static int set_and_clear(void *arg)
 	return weft_group_close(&g, 0);
 }
 
+/* SY-8. */
 WorkersTest(event, SY19_set_and_clear_at_once_lets_pass_who_waits_and_no_one_later)
 {
 	struct waiter w[2];

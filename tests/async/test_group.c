@@ -33,6 +33,7 @@ static int child(void *arg)
 	return me->saw ? me->saw : me->rc;
 }
 
+/* GR-1. */
 TaskTest(group, GR01_results_are_there_after_close)
 {
 	struct child a = { .time = WEFT_MS(100) }, b = { .time = WEFT_MS(200) };
@@ -118,6 +119,7 @@ TaskTest(group, GR02_children_spawn_siblings)
 	return 0;
 }
 
+/* GR-4. */
 TaskTest(group, GR03_a_child_cancelled_by_its_handle_does_not_fail_the_group)
 {
 	struct child a = { .time = WEFT_SEC(10) }, b = { .time = WEFT_SEC(1) };
@@ -140,6 +142,7 @@ TaskTest(group, GR03_a_child_cancelled_by_its_handle_does_not_fail_the_group)
 	return 0;
 }
 
+/* GR-2. */
 TaskTest(group, GR04_the_first_error_cancels_siblings_and_body)
 {
 	struct child bad = { .time = WEFT_MS(100), .rc = WEFT_EIO };
@@ -221,6 +224,7 @@ static void three_failures(int body, int64_t when, int result)
 	HOLDS(failures[1].rc == (result == body ? WEFT_EIO : when ? body : WEFT_EPERM));
 }
 
+/* GR-3. */
 TaskTest(group, GR06_the_result_is_the_first_error_in_time)
 {
 	(void)arg;
@@ -271,6 +275,7 @@ TaskTest(group, GR07_a_cancel_from_outside_reaches_body_and_children)
 	return 0;
 }
 
+/* GR-8. */
 TaskTest(group, GR08_a_cancel_while_joining_cancels_and_joins_on)
 {
 	(void)arg;
@@ -278,6 +283,7 @@ TaskTest(group, GR08_a_cancel_while_joining_cancels_and_joins_on)
 	return 0;
 }
 
+/* GR-1. */
 TaskTest(group, GR09_close_waits_for_the_cleaning_up)
 {
 	struct child c = { .time = WEFT_SEC(10), .cleanup = WEFT_MS(500) };
@@ -330,6 +336,7 @@ TaskTest(group, GR10_a_crash_inside_is_the_result_of_the_inner_group)
 	return 0;
 }
 
+/* GR-6. */
 TaskTest(group, GR11_while_it_closes_a_child_may_spawn_and_afterwards_nobody)
 {
 	struct weft_group g;
@@ -372,6 +379,7 @@ TaskTest(group, GR12_unless_cancelled_does_not_start_in_a_cancelled_group)
 	return 0;
 }
 
+/* GR-8. */
 TaskTest(group, GR13_closing_an_empty_group_is_a_cancellation_point)
 {
 	struct weft_scope s;
@@ -411,6 +419,7 @@ static int spawns_from_outside(void *arg)
 	return 0;
 }
 
+/* GR-6, GR-7. */
 TaskTest(group, GR14_only_the_owner_closes_and_only_those_inside_spawn)
 {
 	struct weft_group outer, g;
@@ -428,6 +437,7 @@ TaskTest(group, GR14_only_the_owner_closes_and_only_those_inside_spawn)
 	return 0;
 }
 
+/* GR-7. */
 TaskTest(group, GR14_a_child_may_not_close)
 {
 	struct weft_group g;
@@ -438,6 +448,7 @@ TaskTest(group, GR14_a_child_may_not_close)
 	return weft_group_close(&g, 0);
 }
 
+/* GR-7, CO-7. */
 TaskTest(group, GR15_closing_an_outer_group_closes_what_is_open_inside)
 {
 	struct weft_group outer, inner;
@@ -459,6 +470,7 @@ TaskTest(group, GR15_closing_an_outer_group_closes_what_is_open_inside)
 	return weft_checkpoint();
 }
 
+/* GR-9. */
 TaskTest(group, GR16_in_a_supervisor_group_an_error_is_nobody_elses)
 {
 	struct child bad = { .rc = WEFT_EIO }, good = { .time = WEFT_SEC(1) };
@@ -478,6 +490,7 @@ TaskTest(group, GR16_in_a_supervisor_group_an_error_is_nobody_elses)
 	return 0;
 }
 
+/* GR-9. */
 TaskTest(group, GR16_a_cancel_reaches_all_of_a_supervisor_group)
 {
 	struct child c[3];
@@ -499,6 +512,7 @@ TaskTest(group, GR16_a_cancel_reaches_all_of_a_supervisor_group)
 	return 0;
 }
 
+/* GR-3: an error beats a cancel. */
 TaskTest(group, GR17_an_error_of_the_body_beats_its_cancel)
 {
 	struct weft_group g;
@@ -670,6 +684,7 @@ static int run_codes(const int *codes, size_t n)
 	return weft_group_close(&g, 0);
 }
 
+/* GR-3. */
 TaskTest(group, GR19_close_returns_the_first_error_or_0)
 {
 	static const int codes[] = { WEFT_EIO, 0, WEFT_EINTR };
@@ -707,6 +722,7 @@ static int closes_an_empty_group_often(void *arg)
 	return weft_group_close(&outer, 0);
 }
 
+/* GR-8. */
 Test(group, GR13_closing_an_empty_group_gives_way_once)
 {
 	cr_expect(eq(int, go(closes_an_empty_group_often, NULL), 0));

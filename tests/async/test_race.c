@@ -123,6 +123,7 @@ Test(race, WA03_without_contestants_is_EINVAL)
 	cr_expect(eq(int, weft_race(WEFT_CALLS(WEFT_CALL(nothing, NULL)), 1, NULL), WEFT_ENOTASK));
 }
 
+/* WA-1. */
 WorkersTest(race, WA04_the_first_to_end_wins_and_the_loser_has_cleaned_up)
 {
 	t.deeds[0] = (struct deed){ .sleeps = WEFT_SEC(1), .cleanup = WEFT_MS(50) };
@@ -136,6 +137,7 @@ WorkersTest(race, WA04_the_first_to_end_wins_and_the_loser_has_cleaned_up)
 	cr_expect(eq(int, t.deeds[0].ended, 1));
 }
 
+/* WA-1. */
 WorkersTest(race, a_loser_learns_that_it_lost_a_race)
 {
 	t.deeds[0] = (struct deed){ .sleeps = WEFT_SEC(1) };
@@ -158,6 +160,7 @@ static int many_ties(void *arg)
 	return 0;
 }
 
+/* WA-1: the lowest index. */
 Test(race, WA05_of_those_ready_at_the_same_instant_the_lowest_index_wins)
 {
 	size_t lost = 0;
@@ -166,6 +169,7 @@ Test(race, WA05_of_those_ready_at_the_same_instant_the_lowest_index_wins)
 	cr_expect(eq(sz, lost, 0));
 }
 
+/* WA-1: the first in time. */
 WorkersTest(race, WA01_what_ends_first_in_time_wins_over_a_lower_index)
 {
 	t.deeds[0] = (struct deed){ .sleeps = WEFT_MS(10) };
@@ -210,6 +214,7 @@ Test(race, WA01_of_those_that_ended_before_the_caller_looked_the_lowest_index_wi
 	cr_expect(eq(int, drop_count, 1), "call 1, which was first for a moment");
 }
 
+/* WA-1: joined, when the time is over too. */
 WorkersTest(race, WA06_a_time_out_ends_all_contestants)
 {
 	t.deeds[0] = (struct deed){ .sleeps = WEFT_SEC(10) };
@@ -234,6 +239,7 @@ WorkersTest(race, WA07_a_failure_decides_too)
 	cr_expect(eq(i64, t.took, WEFT_MS(1)));
 }
 
+/* WA-1: joined, when it is cancelled too. */
 WorkersTest(race, WA07_a_cancel_from_outside_joins_all)
 {
 	t.deeds[0] = (struct deed){ .sleeps = WEFT_SEC(10), .cleanup = WEFT_MS(7) };
@@ -345,6 +351,7 @@ WorkersTest(race, when_every_contestant_was_cancelled_by_itself_it_is_ECANCELED)
 
 /* --- stagger ------------------------------------------------------------------ */
 
+/* WA-7. */
 WorkersTest(race, WA07_stagger_starts_the_next_when_the_one_before_is_slow)
 {
 	t.deeds[0] = (struct deed){ .sleeps = WEFT_MS(500) };
@@ -358,6 +365,7 @@ WorkersTest(race, WA07_stagger_starts_the_next_when_the_one_before_is_slow)
 	cr_expect(eq(int, t.deeds[2].begun, 0));
 }
 
+/* WA-7. */
 WorkersTest(race, WA07_stagger_starts_the_next_at_once_after_a_failure)
 {
 	t.first_success = true;
@@ -371,6 +379,7 @@ WorkersTest(race, WA07_stagger_starts_the_next_at_once_after_a_failure)
 	cr_expect(eq(i64, t.took, WEFT_MS(30)));
 }
 
+/* WA-7. */
 WorkersTest(race, WA07_stagger_counts_from_the_start_of_the_one_before)
 {
 	t.first_success = true;
@@ -384,6 +393,7 @@ WorkersTest(race, WA07_stagger_counts_from_the_start_of_the_one_before)
 	cr_expect(eq(i64, t.took, WEFT_MS(120)));
 }
 
+/* WA-7. */
 Test(race, WA07_the_next_never_starts_when_one_has_succeeded_at_the_same_instant)
 {
 	t.deeds[0] = (struct deed){ .sleeps = WEFT_MS(200) };
@@ -396,6 +406,7 @@ Test(race, WA07_the_next_never_starts_when_one_has_succeeded_at_the_same_instant
 
 /* --- first_success --------------------------------------------------------------- */
 
+/* WA-4. */
 WorkersTest(race, WA08_first_success_passes_over_failures)
 {
 	t.first_success = true;
@@ -412,6 +423,7 @@ WorkersTest(race, WA08_first_success_passes_over_failures)
 	cr_expect(eq(int, t.rcs[2], WEFT_ECANCELED));
 }
 
+/* WA-4. */
 WorkersTest(race, WA08_when_all_fail_it_is_the_first_error_by_time)
 {
 	t.first_success = true;
@@ -427,6 +439,7 @@ WorkersTest(race, WA08_when_all_fail_it_is_the_first_error_by_time)
 	cr_expect(eq(sz, t.winner, 99));
 }
 
+/* WA-4. */
 WorkersTest(race, WA09_first_success_that_times_out_has_not_failed)
 {
 	t.first_success = true;
@@ -529,6 +542,7 @@ static int race_honest_sleepers(void *arg)
 	return 0;
 }
 
+/* WA-8. */
 WorkersTest(race, WA08_CF02_the_configured_time_out_holds_unless_told_otherwise)
 {
 	int rc[4];

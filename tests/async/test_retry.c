@@ -95,6 +95,7 @@ static void log_delay(const struct weft_retry_stats *st, void *arg)
 	s->delays++;
 }
 
+/* RE-1. */
 WorkersTest(retry, RE01_delays_grow_to_their_limit_and_none_comes_last)
 {
 	sv = (struct service){ .rc = WEFT_EAGAIN, .fails = 99 };
@@ -293,6 +294,7 @@ Test(retry, RE4_a_budget_never_holds_more_than_its_tokens)
 	cr_expect(not(weft__retry_spend(&budget)));
 }
 
+/* RE-1. */
 Test(retry, RE05_jitter_stays_in_its_range_and_spreads)
 {
 	enum { SAMPLES = 1000, D = 1000000 };
@@ -339,6 +341,7 @@ WorkersTest(retry, RE05_on_a_virtual_clock_jitter_repeats_and_differs_from_call_
 	cr_expect(ne(i64, first[0], first[1]));
 }
 
+/* RE-1: without an overflow. */
 Test(retry, RE06_a_million_steps_do_not_overflow)
 {
 	int64_t capped = WEFT_SEC(1), free = WEFT_SEC(1);
@@ -396,6 +399,7 @@ static int interleave(void *arg)
 			   NULL);
 }
 
+/* RE-1: they do not mix. */
 WorkersTest(retry, RE07_two_that_share_a_policy_count_apart)
 {
 	struct pair p = {
@@ -429,6 +433,7 @@ WorkersTest(retry, RE08_a_cancel_ends_a_delay_at_once)
 	cr_expect(eq(int, stats.last_rc, WEFT_EAGAIN));
 }
 
+/* RE-1. */
 Test(retry, RE08_options_that_make_no_sense_are_EINVAL)
 {
 	sv = (struct service){ 0 };

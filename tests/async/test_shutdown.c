@@ -148,6 +148,7 @@ static int request(void *arg)
 	return sleep_on(s);
 }
 
+/* IN-1 (e): and then a run is refused. */
 Test(shutdown, CF_2_a_task_may_request_it)
 {
 	struct sleeper s = { 0 };
