@@ -84,6 +84,10 @@ struct weft_config {
 	/* Both ask the worker's thread where it is, by a SIGURG; one that is not theirs goes on
 	 * to the handler that the application had installed before. */
 
+	int64_t shutdown_grace; /* between asking tasks to end (weft_cancel_requested,
+				 * weft_sleep_soft) and cancelling them, when the runtime is shut
+				 * down; WEFT_NEVER: they are only asked.  First: none */
+
 	/* Gets the report of a stalled task in place of the standard error, or NULL.  Called
 	 * on a thread of the runtime, which waits meanwhile; it must not call weft. */
 	void (*on_stall)(const struct weft_stall *stall);

@@ -246,6 +246,7 @@ static void set_live(struct weft_config *to, const struct weft_config *from)
 	KEEP_OR_SET(default_thread_workers);
 	KEEP_OR_SET(default_process_workers);
 	KEEP_OR_SET(stall_warn);
+	KEEP_OR_SET(shutdown_grace);
 	KEEP_OR_SET(block_warn);
 	KEEP_OR_SET(on_stall);
 }

@@ -163,7 +163,8 @@ int weft__config_check(const struct weft_config *c)
 	if ((unsigned)c->clock > WEFT_CLOCK_VIRTUAL ||
 	    (unsigned)c->on_deadlock > WEFT_DEADLOCK_FAIL)
 		return WEFT_EINVAL;
-	if (c->default_timeout < 0 || c->shield_limit < 0 || c->stall_warn < 0 || c->block_warn < 0)
+	if (c->default_timeout < 0 || c->shield_limit < 0 || c->stall_warn < 0 ||
+	    c->block_warn < 0 || c->shutdown_grace < 0)
 		return WEFT_EINVAL;
 	if (c->stack_size && (c->stack_size < WEFT__STACK_MIN || c->stack_size > WEFT__STACK_MAX))
 		return WEFT_EINVAL;

@@ -185,6 +185,100 @@ Test(shutdown, CF_2_requested_in_a_runtime_of_ones_own_is_of_that)
 	weft_runtime_destroy(rt);
 }
 
+/* --- grace ------------------------------------------------------------------------ */
+
+/* When each of three tasks ended, after the request, and how. */
+struct asked {
+	uint32_t begun;
+	int64_t began, soft, work, hard;
+	int soft_rc, work_rc, hard_rc, kind;
+	bool requested;
+};
+
+static int ends_when_asked(void *arg)
+{
+	struct asked *a = arg;
+
+	store_release(&a->begun, 1);
+	a->soft_rc = weft_sleep_soft(WEFT_SEC(3600));
+	a->soft = weft_now() - a->began;
+	a->requested = weft_cancel_requested();
+	a->kind = weft_cancel_reason().kind;
+	return a->soft_rc;
+}
+
+static int finishes_its_work(void *arg)
+{
+	struct asked *a = arg;
+
+	a->work_rc = weft_sleep(WEFT_MS(500));
+	a->work = weft_now() - a->began;
+	return a->work_rc;
+}
+
+static int ends_when_cancelled(void *arg)
+{
+	struct asked *a = arg;
+
+	a->hard_rc = weft_sleep_forever();
+	a->hard = weft_now() - a->began;
+	return a->hard_rc;
+}
+
+static int requests_with_grace(void *arg)
+{
+	struct asked *a = arg;
+	struct weft_group g;
+
+	weft_group_open(&g);
+	a->began = weft_now();
+	weft_spawn(&g, ends_when_asked, a);
+	weft_spawn(&g, finishes_its_work, a);
+	weft_spawn(&g, ends_when_cancelled, a);
+	weft_wait_all_blocked();
+	weft_request_shutdown();
+	weft_request_shutdown();
+	return weft_group_close(&g, 0);
+}
+
+Test(shutdown, CF_2_with_grace_it_asks_first_and_cancels_later)
+{
+	for (size_t i = 0; i < COUNT_OF(worker_counts); i++) {
+		struct asked a = { 0 };
+		struct weft_runtime *rt;
+
+		cr_assert(eq(int,
+			     weft_runtime_create(&rt, .workers = worker_counts[i],
+						 .clock = WEFT_CLOCK_VIRTUAL,
+						 .shutdown_grace = WEFT_SEC(1)),
+			     0));
+		cr_expect(eq(int, weft_runtime_run(rt, requests_with_grace, &a), WEFT_ECANCELED));
+		weft_runtime_destroy(rt);
+		cr_expect(eq(int, a.soft_rc, WEFT_ECANCELED));
+		cr_expect(eq(i64, a.soft, 0));
+		cr_expect(a.requested);
+		cr_expect(eq(int, a.kind, WEFT_REASON_SHUTDOWN));
+		cr_expect(eq(int, a.work_rc, 0), "what is under way comes to its end");
+		cr_expect(eq(i64, a.work, WEFT_MS(500)));
+		cr_expect(eq(int, a.hard_rc, WEFT_ECANCELED));
+		cr_expect(eq(i64, a.hard, WEFT_SEC(1)));
+	}
+}
+
+/* By the real clock, and over before the grace is. */
+Test(shutdown, CF_2_grace_is_not_waited_for_when_nobody_needs_it)
+{
+	struct asked a = { 0 };
+	struct runner r;
+
+	cr_assert(eq(int, weft_configure(.shutdown_grace = WEFT_SEC(3600)), 0));
+	runner_start(&r, NULL, ends_when_asked, &a);
+	until(&a.begun, 1);
+	cr_expect(eq(int, weft_shutdown(WEFT_NEVER), 0));
+	cr_expect(eq(int, runner_join(&r), WEFT_ECANCELED));
+	cr_expect(eq(int, weft_run_sync(nothing, NULL), 0));
+}
+
 /* --- what does not end ------------------------------------------------------------- */
 
 static uint32_t let_go;
