@@ -1,34 +1,38 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * echo.c - a server and its clients, tasks of one process, over loopback
+ * echo.c - all connect, then all talk, then all close: both ends of each in one process
  */
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
 
 #include <weft/weft.h>
 
-enum { CLIENTS = 100, WORDS = 10 };
+static unsigned clients;
 static struct sockaddr_in address;
+static struct weft_barrier all;
 
 static int echo(void *arg)
 {
-	int fd = (int)(intptr_t)arg;
-	char buffer[64];
-	ssize_t n;
-	while ((n = weft_read(fd, buffer, sizeof buffer)) > 0)
-		weft_write_full(fd, buffer, (size_t)n);
-	weft_close(fd);
-	return (int)n;
+	int fd = (int)(intptr_t)arg, word;
+	while (weft_read_full(fd, &word, sizeof word) == sizeof word)
+		weft_write_full(fd, &word, sizeof word);
+	return weft_close(fd);
 }
 
 static int client(void *arg)
 {
 	int fd = socket(AF_INET, SOCK_STREAM, 0), back = -1;
 	int rc = weft_connect(fd, arg, sizeof address);
-	for (int word = 0; word < WORDS && rc == 0; word++) {
+	if (rc == 0)
+		rc = weft_barrier_wait(&all, NULL);
+	for (int word = 0; word < 10 && rc == 0; word++) {
 		weft_write_full(fd, &word, sizeof word);
 		rc = weft_read_full(fd, &back, sizeof back) > 0 && back == word ? 0 : WEFT_EIO;
 	}
+	if (rc == 0)
+		rc = weft_barrier_wait(&all, NULL);
 	weft_close(fd);
 	return rc;
 }
@@ -36,9 +40,8 @@ static int client(void *arg)
 static int serve(void *arg)
 {
 	struct weft_group g;
-	int rc = weft_group_open(&g, .timeout = WEFT_SEC(30));
-
-	for (int i = 0; i < CLIENTS && rc == 0; i++) {
+	int rc = weft_group_open(&g, .timeout = WEFT_SEC(60));
+	for (unsigned i = 0; i < clients && rc == 0; i++) {
 		weft_spawn(&g, client, &address);
 		int fd = weft_accept(*(int *)arg, NULL, NULL);
 		rc = fd < 0 ? fd : weft_spawn(&g, echo, (void *)(intptr_t)fd);
@@ -46,14 +49,20 @@ static int serve(void *arg)
 	return weft_group_close(&g, rc);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	struct rlimit files;
+	clients = argc > 1 ? (unsigned)atoi(argv[1]) : 100;
+	getrlimit(RLIMIT_NOFILE, &files);
+	files.rlim_cur = files.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &files);
+	if (files.rlim_max < 2 * clients + 20)
+		return printf("%u descriptors are needed: ulimit -Hn\n", 2 * clients + 20), 1;
 	int listener = socket(AF_INET, SOCK_STREAM, 0);
-
-	listen(listener, CLIENTS); /* on a port that the kernel chooses */
+	listen(listener, 100); /* on a port that the kernel chooses */
 	getsockname(listener, (struct sockaddr *)&address, &(socklen_t){ sizeof address });
-
+	weft_barrier_init(&all, clients);
 	int rc = weft_run_sync(serve, &listener);
-	printf("%d clients, %d words each: %s\n", CLIENTS, WORDS, weft_strerror(rc));
-	return rc;
+	printf("%u connections at once, 10 words on each: %s\n", clients, weft_strerror(rc));
+	return rc != 0;
 }

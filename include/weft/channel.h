@@ -67,14 +67,15 @@ WEFT_API int weft_channel_try_send(struct weft_channel *c, const void *item);
 WEFT_API int weft_channel_try_recv(struct weft_channel *c, void *item);
 
 /* Sends n items, in order, others perhaps in between.  How many were sent: n, or less
- * when it was closed or cancelled in the middle; the error when none was. */
+ * when it was closed or cancelled in the middle; the error when none was, as of send. */
 WEFT_API ptrdiff_t weft_channel_send_many(struct weft_channel *c, const void *items, size_t n);
 
 /* Waits for one item and takes as many more as are there, up to n.  How many it took,
- * 1 at least, or an error.  n of 0: 0. */
+ * 1 at least, or an error, as of recv.  n of 0: 0. */
 WEFT_API ptrdiff_t weft_channel_recv_many(struct weft_channel *c, void *items, size_t n);
 
-/* Again: nothing. */
+/* Ends the sending, from either side.  Again: nothing.  Wakes all who wait, and waits for
+ * nobody. */
 WEFT_API void weft_channel_close(struct weft_channel *c);
 WEFT_API bool weft_channel_is_closed(const struct weft_channel *c);
 
@@ -104,13 +105,14 @@ struct weft_select_case {
  * or change the order from call to call.  A channel may be in several cases, and in
  * both directions; a select never meets itself.
  *
- * WEFT_ECANCELED: none has happened.  WEFT_EINVAL when no case has a channel, since
- * that would never end.  The cases lie where the caller has them, private fields
+ * WEFT_ECANCELED, and WEFT_ENOMEM when there is no stack to go on with while the task
+ * waits: none has happened.  WEFT_EINVAL when no case has a channel, since that would never
+ * end.  The cases lie where the caller has them, private fields
  * included, until the call returns.
  */
 WEFT_API int weft_select(struct weft_select_case *cases, size_t n);
 
-/* Without waiting: WEFT_EAGAIN. */
+/* Without waiting: WEFT_EAGAIN.  WEFT_EINVAL as above.  No cancel is looked at. */
 WEFT_API int weft_try_select(struct weft_select_case *cases, size_t n);
 
 WEFT_END_DECLS

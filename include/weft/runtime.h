@@ -16,7 +16,8 @@
  *   memory     the runtime owns its threads and stacks; arguments are borrowed
  *              until the call returns.
  *   errors     0 or a negative code of weft/error.h.
- *   blocking   run, shutdown and destroy wait; the rest does not.
+ *   blocking   run, shutdown and destroy hold the calling thread; weft_yield suspends the
+ *              task.  The rest does not wait.  None is a cancellation point.
  *   fork()     in a child every call returns WEFT_ESHUTDOWN, and code that
  *              forks work runs it serially.
  */
@@ -83,6 +84,10 @@ struct weft_config {
 	/* Both ask the worker's thread where it is, by a SIGURG; one that is not theirs goes on
 	 * to the handler that the application had installed before. */
 
+	int64_t shutdown_grace; /* between asking tasks to end (weft_cancel_requested,
+				 * weft_sleep_soft) and cancelling them, when the runtime is shut
+				 * down; WEFT_NEVER: they are only asked.  First: none */
+
 	/* Gets the report of a stalled task in place of the standard error, or NULL.  Called
 	 * on a thread of the runtime, which waits meanwhile; it must not call weft. */
 	void (*on_stall)(const struct weft_stall *stall);
@@ -101,12 +106,15 @@ struct weft_stall {
 
 /* Settings of the default runtime.  A field that is 0 stays as it is.  Workers, stack
  * size, clock and seed apply when it next starts; the others at once, to calls that
- * begin later.  WEFT_EINVAL for a value out of range, and then nothing is changed. */
+ * begin later.  WEFT_EINVAL for a value out of range, and then nothing is changed;
+ * WEFT_ESHUTDOWN in a forked child. */
 WEFT_API int weft_configure_opt(const struct weft_config *config);
 
 /* Runs fn(arg) as a task and waits for it; returns what it returned.
  * From a plain thread: starts the default runtime if need be and sleeps until
- * the task is done.  From inside a task: calls fn at once on that task.
+ * the task is done.  From inside a task: calls fn at once on that task.  From a blocking
+ * call of a task (weft/offload.h): on behalf of that task, in its scope; WEFT_ECANCELED when
+ * it has abandoned the call.
  * WEFT_ESHUTDOWN while a shutdown is under way and in a forked child,
  * WEFT_ENOMEM when the runtime cannot start.  fn did not run in these cases.
  * WEFT_ETIMEDOUT when .default_timeout cut it off, WEFT_EDEADLK when it was cancelled
@@ -115,12 +123,14 @@ WEFT_API int weft_run_sync(weft_fn *fn, void *arg);
 
 /* Stops the default runtime: refuses new tasks, cancels those under way (their reason
  * is WEFT_REASON_SHUTDOWN), waits for their end until `deadline` (absolute nanoseconds
- * of CLOCK_MONOTONIC, WEFT_NEVER to wait as long as it takes), then ends the workers and
- * frees everything.  The next weft_run_sync starts it anew.  0 when there was nothing to
- * stop.  WEFT_ETIMEDOUT when tasks or blocking calls were still running: these are named
- * on the standard error, unless `deadline` is 0; the runtime goes on refusing new ones, and
- * shutdown may be called again.  WEFT_EDEADLK from inside a task
- * and from a blocking call of one.  Any number of threads may call it at the same time. */
+ * of CLOCK_MONOTONIC, WEFT_NEVER to wait as long as it takes), and for that of blocking calls
+ * that were abandoned; then ends the workers and frees everything.  The next weft_run_sync
+ * starts it anew.  0 when there was nothing to stop.  WEFT_ETIMEDOUT when tasks or blocking
+ * calls were still running, or another thread that shuts down had not done: what runs is named
+ * on the standard error, unless `deadline` is 0; the runtime goes on refusing new tasks, and
+ * shutdown may be called again.  WEFT_EDEADLK from inside a task and from a blocking call of
+ * one.  Any number of threads may call it at the same time, each with its own deadline.  It is
+ * no cancellation point. */
 WEFT_API int weft_shutdown(int64_t deadline);
 
 /* The first half of that, from anywhere, tasks included: refuses new tasks and cancels
@@ -129,15 +139,17 @@ WEFT_API int weft_shutdown(int64_t deadline);
 WEFT_API void weft_request_shutdown(void);
 
 /* Runtimes of your own, beside the default one: for tests, or to keep two
- * kinds of work apart.  NULL means all defaults. */
+ * kinds of work apart.  NULL means all defaults.  *runtime is the caller's until destroy.
+ * WEFT_EINVAL, WEFT_ENOMEM, WEFT_ESHUTDOWN in a forked child. */
 WEFT_API int weft_runtime_create_opt(struct weft_runtime **runtime,
 				     const struct weft_config *config);
 
 /* As weft_run_sync, on this runtime.  From inside a task of another runtime the
- * calling worker is held until fn is done. */
+ * calling worker is held until fn is done.  WEFT_ESHUTDOWN after weft_request_shutdown. */
 WEFT_API int weft_runtime_run(struct weft_runtime *runtime, weft_fn *fn, void *arg);
 
-/* Waits for the tasks under way, ends the workers, frees everything.  No other
+/* Waits for the tasks under way and for blocking calls that were abandoned, cancels
+ * nothing, ends the workers, frees everything.  Cannot fail; NULL is fine.  No other
  * thread may use the runtime any more; never from inside one of its tasks. */
 WEFT_API void weft_runtime_destroy(struct weft_runtime *runtime);
 
@@ -160,7 +172,8 @@ WEFT_API unsigned weft_worker_count(void);
  * or -1 outside of a task.  Stale after any call that may suspend. */
 WEFT_API int weft_worker_index(void);
 
-/* Lets other ready fibers of this worker run first.  Outside of a task it does
+/* Lets other ready fibers of this worker run first, and tells of no cancel: see
+ * weft_checkpoint.  The caller may go on on another worker.  Outside of a task it does
  * nothing. */
 WEFT_API void weft_yield(void);
 
@@ -180,16 +193,16 @@ struct weft_stats {
 
 /* worker < 0: the sum.  Of the caller's runtime, or of the default one when the
  * caller is no task.  WEFT_EINVAL when there is no such worker; WEFT_ESHUTDOWN
- * when the default runtime is not running. */
+ * when the default runtime is not running.  *stats is written only on success. */
 WEFT_API int weft_stats(int worker, struct weft_stats *stats);
 
-/* The table that WEFT_STATS=1 prints at exit. */
+/* The table that WEFT_STATS=1 prints at exit.  Errors as above. */
 WEFT_API int weft_stats_print(FILE *out);
 
 /* Prints the tree of tasks of the caller's runtime, or of the default one: groups and
  * scopes with their deadlines and cancels, tasks with their names and what they wait
  * for.  Tasks that have not waited yet are counted only.  Other tasks may run meanwhile.
- * WEFT_ESHUTDOWN when there is no runtime, WEFT_ENOMEM. */
+ * WEFT_EINVAL for no file, WEFT_ESHUTDOWN when there is no runtime, WEFT_ENOMEM. */
 WEFT_API int weft_dump(FILE *out);
 
 WEFT_END_DECLS

@@ -22,8 +22,15 @@
  *   memory     the caller's struct, all fields private, until close returns.  A child
  *              takes a record of the runtime, and a stack only while it runs or
  *              waits.  fn's argument must stay until the child ends.
- *   errors     0 or a negative code of weft/error.h.
- *   blocking   close, wait, next, start and, with a limit, spawn suspend the task.
+ *   errors     0 or a negative code of weft/error.h; a failed call has done nothing.
+ *              WEFT_EINVAL for a group that is not open, no function, options that make
+ *              no sense.  A call that waits may return WEFT_ENOMEM: there is no stack to
+ *              go on with meanwhile.
+ *   cancel     close, wait, next, start, weft_task_wait and, with a limit, spawn are
+ *              cancellation points: WEFT_ECANCELED under a visible cancel, and but for
+ *              close nothing was done.  open looks for one too.  The others do not.
+ *   blocking   close, wait, next, start, weft_task_wait and, with a limit, spawn suspend
+ *              the task.  The others wait for nothing.
  */
 #ifndef WEFT_TASK_H
 #define WEFT_TASK_H
@@ -75,7 +82,7 @@ struct weft_group_opts {
 };
 
 /* WEFT_ECANCELED when the caller is cancelled already, WEFT_ENOTASK outside of a
- * task. */
+ * task, WEFT_EAGAIN when there is no thread to keep the time. */
 WEFT_API int weft_group_open_opt(struct weft_group *g, const struct weft_group_opts *opts);
 
 /* Joins all children and leaves the group.  `rc` is how the body ended: an error
@@ -85,31 +92,35 @@ WEFT_API int weft_group_open_opt(struct weft_group *g, const struct weft_group_o
  *   WEFT_ETIMEDOUT, when its own deadline cut something off;
  *   0, also after weft_group_cancel.
  * A cancel that comes while it joins cancels the children; it joins them all the
- * same.  WEFT_EPERM for a group of another task.  When scopes or groups inside are
+ * same.  Without children it gives way to what is ready, once, and looks for a cancel like
+ * any other wait.  WEFT_EPERM for a group of another task.  When scopes or groups inside are
  * still open these are cancelled, joined and left, and the result is WEFT_EINVAL. */
 WEFT_API int weft_group_close(struct weft_group *g, int rc);
 
-/* Cancels the children and the body. */
+/* Cancels the children and the body, which see the reason WEFT_REASON_EXPLICIT.  Again:
+ * nothing.  From inside of the group; others take a token (weft/scope.h). */
 WEFT_API void weft_group_cancel(struct weft_group *g);
 
-/* The scope of the group. */
+/* The scope of the group, which is left by close and not by weft_scope_leave. */
 WEFT_API struct weft_scope *weft_group_scope(struct weft_group *g);
 
-/* Waits until no child is left; the group goes on.  WEFT_ECANCELED leaves the
- * children as they are. */
+/* Waits until no child is left, daemons apart; the group goes on, and no error of a child
+ * is told.  WEFT_ECANCELED leaves the children as they are.  WEFT_EPERM for a group of
+ * another task. */
 WEFT_API int weft_group_wait(struct weft_group *g);
 
 /* Waits for the next child to end, in order of time: 1, its handle and what it
- * returned; 0 when there is no child left.  Only of a group with .keep. */
+ * returned, where these are not NULL; 0 when there is no child left.  Only of a group with
+ * .keep: WEFT_EINVAL.  WEFT_ECANCELED takes none.  WEFT_EPERM for a group of another task. */
 WEFT_API int weft_group_next(struct weft_group *g, struct weft_task *task, int *rc);
 
 /* Another limit: children that run stay, more start when there is room.  SIZE_MAX
  * for none, 0: none may start.  Children that were started while there was no limit do
- * not count. */
+ * not count.  From inside of the group, at any time. */
 WEFT_API int weft_group_set_limit(struct weft_group *g, size_t limit);
 
 /* Children that have not ended, and failures so far, body included; some more than
- * had room in .failures. */
+ * had room in .failures.  From inside of the group; stale when the caller reads them. */
 WEFT_API size_t weft_group_size(const struct weft_group *g);
 WEFT_API size_t weft_group_failures(const struct weft_group *g);
 
@@ -127,29 +138,32 @@ struct weft_spawn_opts {
 	bool unless_cancelled;	/* do not start in a group that is cancelled: WEFT_ECANCELED */
 	bool try_only;		/* do not wait for the limit: WEFT_EAGAIN */
 	void (*drop)(void *arg); /* gets arg when fn is never called because of an error of
-				  * this call */
+				  * this call, on the calling task; not for WEFT_EINVAL */
 };
 
 /* Starts fn(arg) as a child.  In a cancelled group too: the child sees the cancel at
  * its first wait, and can free what it was handed.  Waits for room if the group has
  * a limit; WEFT_ECANCELED then, when the group is cancelled meanwhile.
  * WEFT_EPERM from outside of the group, WEFT_ECLOSED when it is being closed and no
- * child is left, WEFT_ENOMEM. */
+ * child is left, WEFT_ENOTASK from a plain thread, WEFT_ENOMEM. */
 WEFT_API int weft_spawn_opt(struct weft_group *g, weft_fn *fn, void *arg,
 			    const struct weft_spawn_opts *opts);
 
 /* Starts a child and waits until it calls weft_ready(value); *out = value.  A child
  * that returns before fails this call, not the group: its error, or WEFT_EINVAL when
- * it returned none.  When the caller is cancelled the child is, and is joined. */
+ * it returned none.  When the caller is cancelled the child is, and is joined.  `out` may be
+ * NULL.  Other errors are those of spawn. */
 WEFT_API int weft_start_opt(struct weft_group *g, weft_fn *fn, void *arg, void **out,
 			    const struct weft_spawn_opts *opts);
 
 /* Once, in a child of weft_start: WEFT_EINVAL otherwise, WEFT_ECANCELED when nobody
- * waits any more. */
+ * waits any more, WEFT_ENOTASK from a plain thread.  `value` is handed over as it is. */
 WEFT_API int weft_ready(void *value);
 
 /* A task that belongs to no group but to the runtime: weft_shutdown cancels and joins
- * it.  What it returns is dropped.  From a task. */
+ * it.  What it returns is dropped.  WEFT_ENOTASK from a plain thread, WEFT_ESHUTDOWN when a
+ * shutdown is under way, WEFT_ENOMEM, WEFT_EINVAL for options of a child of a group: .daemon,
+ * .service, .task. */
 WEFT_API int weft_spawn_detached_opt(weft_fn *fn, void *arg, const struct weft_spawn_opts *opts);
 
 /* --- handles ------------------------------------------------------------ */
@@ -157,12 +171,15 @@ WEFT_API int weft_spawn_detached_opt(weft_fn *fn, void *arg, const struct weft_s
 /* The caller's own: {0, 0} outside of spawned tasks.  Good until it ends. */
 WEFT_API struct weft_task weft_task_self(void);
 
-/* Its name; NULL when it has none or is no spawned task. */
+/* Its name, as long as whoever gave it keeps it; NULL when it has none or is no spawned
+ * task. */
 WEFT_API const char *weft_task_self_name(void);
 
+/* Stale when the caller reads it, until it says that the task has ended. */
 WEFT_API enum weft_task_state weft_task_state(struct weft_task task);
 
-/* What it returned; WEFT_EAGAIN while it runs, WEFT_EINVAL when unknown. */
+/* *rc (may be NULL) is what it returned; WEFT_EAGAIN while it runs, WEFT_EINVAL when
+ * unknown. */
 WEFT_API int weft_task_result(struct weft_task task, int *rc);
 
 /* Waits for its end; *rc (may be NULL) is what it returned.  WEFT_ECANCELED leaves it
@@ -170,11 +187,12 @@ WEFT_API int weft_task_result(struct weft_task task, int *rc);
  * plain thread. */
 WEFT_API int weft_task_wait(struct weft_task task, int *rc);
 
-/* Cancels one child and all inside it.  That does not fail its group.  False when it
- * has ended or was cancelled before. */
+/* Cancels one child and all inside it, and does not wait for that.  It does not fail its
+ * group.  False when it has ended, was cancelled before, or is unknown. */
 WEFT_API bool weft_task_cancel(struct weft_task task);
 
-/* The handle is not needed any more. */
+/* The handle is not needed any more: all copies of it lead to nothing when the task has
+ * ended, and its record is free then. */
 WEFT_API void weft_task_forget(struct weft_task task);
 
 WEFT_END_DECLS

@@ -52,13 +52,46 @@ no_clock:
 	return WEFT_ENOMEM;
 }
 
-static void cancel(struct weft_runtime *rt)
+static bool mark_root(struct weft_runtime *rt, enum weft__node_flags flag)
 {
-	if (!weft__node_mark(&rt->root, WEFT__NODE_CANCELLED))
-		return;
+	if (!weft__node_mark(&rt->root, (uint8_t)flag))
+		return false;
 	weft__walk_queue(rt, &rt->root);
 	weft__walk_all(rt);
-	weft__watch_shutdown(rt);
+	return true;
+}
+
+static void cancel_now(struct weft_runtime *rt)
+{
+	if (mark_root(rt, WEFT__NODE_CANCELLED))
+		weft__watch_shutdown(rt);
+}
+
+static bool claim_grace(struct weft__timer *t)
+{
+	(void)t;
+	return true;
+}
+
+static void grace_over(struct weft__timer *t)
+{
+	cancel_now(WEFT__CONTAINER(t, struct weft__async, grace)->watchman.rt);
+}
+
+/* A shutdown: at once, or after the grace period (CF-2). */
+static void cancel(struct weft_runtime *rt)
+{
+	struct weft__timer *t = &rt->async->grace;
+	int64_t grace = load_relaxed(&rt->config.shutdown_grace);
+
+	if (grace == 0) {
+		cancel_now(rt);
+	} else if (mark_root(rt, WEFT__NODE_SOFT)) {
+		t->claim = claim_grace;
+		t->done = grace_over;
+		if (weft__timer_arm(rt, t, weft__later(weft__clock_now(rt), grace)) != 0)
+			cancel_now(rt);
+	}
 }
 
 /* The workers still run, but nothing of this floor does any more. */

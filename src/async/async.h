@@ -23,6 +23,7 @@ struct weft__async {
 	struct weft__records records; /* of spawned tasks */
 	struct weft__quiet quiet;
 	struct weft__watchman watchman;
+	struct weft__timer grace;	  /* of a shutdown */
 	struct weft_thread_pool pool;	  /* for blocking calls that name none */
 	struct weft__processes processes; /* for jobs that name no pool */
 	uint64_t retries;		  /* calls of weft_retry: each has its own random numbers */

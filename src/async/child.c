@@ -209,6 +209,7 @@ static void set_credit(struct weft__group *g, uint32_t credit)
 static void count_in(struct weft__group *g, const struct weft__strand *s, uint64_t unit)
 {
 	if (unit != WEFT__PENDING_ONE || s != g->scope.owner || g->started++ == 0) {
+		store_relaxed(&g->peopled, (uint8_t)1);
 		add_seqcst(&g->pending, unit);
 		return;
 	}

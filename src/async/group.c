@@ -54,7 +54,7 @@ static void init(struct weft__group *g, const struct weft_group_opts *o)
 	g->pending = 0;
 	g->credit = g->started = 0;
 	g->ticket = 0;
-	g->closing = g->dismissed = 0;
+	g->closing = g->dismissed = g->peopled = 0;
 	g->cut_off = g->next_waits = false;
 	g->supervisor = o->supervisor;
 	g->keep = o->keep;
@@ -230,11 +230,19 @@ static int result(struct weft__group *g, int body)
 	return rc != 0 ? rc : body > 0 ? body : 0;
 }
 
+/* Where there is nobody to wait for, closing gives way once all the same (GR-8).  A cancel is
+ * found by result(). */
+static void pass_point(struct weft__group *g)
+{
+	if (weft__point(g->scope.owner) == 0 && !load_relaxed(&g->peopled))
+		weft_yield();
+}
+
 static int close_group(struct weft__group *g, int rc)
 {
 	store_relaxed(&g->closing, (uint8_t)1);
 	body_ended(g, rc);
-	weft__point(g->scope.owner);
+	pass_point(g);
 	join_all(g);
 	rc = result(g, rc);
 	free_list(g, &g->done);

@@ -27,7 +27,8 @@ struct weft__group {
 	uint8_t closing;
 	uint8_t dismissed; /* daemons are to end */
 	bool supervisor, keep;
-	bool cut_off; /* a child or the body ended because the group was cancelled */
+	uint8_t peopled; /* it has had a child */
+	bool cut_off;	 /* a child or the body ended because the group was cancelled */
 
 	struct weft__spin lock; /* all below */
 	int first;		/* error, 0: none */

@@ -135,9 +135,7 @@ int weft_start_opt(struct weft_group *group, weft_fn *fn, void *arg, void **out,
 
 	if (!g || !fn || (opts && !weft__spawn_opts_ok(opts)))
 		return WEFT_EINVAL;
-	if (!s)
-		return WEFT_ENOTASK;
-	int rc = weft__point(s);
+	int rc = s ? weft__point(s) : WEFT_ENOTASK;
 	if (rc == 0)
 		rc = weft__group_spawn(g, fn, arg, opts, &st, &child);
 	if (rc != 0) {

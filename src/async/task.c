@@ -368,9 +368,7 @@ int weft_spawn_detached_opt(weft_fn *fn, void *arg, const struct weft_spawn_opts
 
 	if (!fn || (o && (!weft__spawn_opts_ok(o) || o->daemon || o->service || o->task)))
 		return WEFT_EINVAL;
-	if (!s)
-		return WEFT_ENOTASK;
-	int rc = spawn_root(s, fn, arg, o);
+	int rc = s ? spawn_root(s, fn, arg, o) : WEFT_ENOTASK;
 	if (rc != 0 && o && o->drop)
 		o->drop(arg);
 	return rc;

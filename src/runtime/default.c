@@ -2,18 +2,32 @@
 /*
  * default.c - the one runtime per process that nobody has to create
  *
- *	absent --first run--> running --shutdown--> closing --last root left--> absent
+ *	absent --first run--> running --shutdown--> closing --last root left--> ending
+ *	   ^                                           ^--deadline passed--------'  |
+ *	   '------------------------------------------------------------------------'
  *
- * `lock` guards the pointer and its making and unmaking; the gate counts the
- * roots and outlives the runtime, so that any number of threads may wait for a
- * shutdown and find it done.
+ * The gate counts the roots and outlives the runtime, so that any number of threads may
+ * wait for a shutdown and find it done.  Behind it one thread at a time ends the runtime;
+ * the others wait for `turn` to be even again, each until its own deadline.
+ *
+ * `lock` guards the pointer, and is held for moments alone: blocking calls that were
+ * abandoned run on while the runtime ends, and may ask it for what they like.  So the
+ * one who ends it takes the pointer away as late as can be, and waits without the lock.
+ *
+ * Invariants
+ *
+ *   I1  A closed gate is opened by who has the turn, and roots enter with the lock held:
+ *       who has seen the lock after closing the gate sees it stay drained until then.
+ *   I2  With the gate drained nobody else writes `runtime`.
  */
+#include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <weft/error.h>
 
+#include "deque/futex.h"
 #include "runtime/runtime.h"
 #include "runtime/stats.h"
 #include "runtime/topology.h"
@@ -22,6 +36,7 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct weft__gate gate;
 static struct weft_runtime *runtime;
+static uint32_t turn; /* futex; odd: somebody ends the runtime.  Written under the lock */
 static struct weft_config config = { .size = sizeof config };
 
 static bool wanted(const char *variable)
@@ -62,9 +77,12 @@ static int start(void)
 static int enter(struct weft_runtime **rt)
 {
 	pthread_mutex_lock(&lock);
-	int rc = start();
-	if (rc == 0 && !weft__gate_enter(&gate))
-		rc = WEFT_ESHUTDOWN;
+	int rc = WEFT_ESHUTDOWN;
+	if (weft__gate_enter(&gate)) {
+		rc = start();
+		if (rc != 0)
+			weft__gate_leave(&gate);
+	}
 	*rt = runtime;
 	pthread_mutex_unlock(&lock);
 	return rc;
@@ -101,10 +119,72 @@ static int too_late(int64_t deadline)
 	return WEFT_ETIMEDOUT;
 }
 
-/* With the lock held. */
-static bool settle(int64_t deadline)
+/* With the turn.  False when the deadline passed: the runtime is as it was. */
+static bool take_down(int64_t deadline)
 {
-	return !runtime || weft__hooks.settle(runtime, deadline);
+	struct weft_runtime *rt = runtime; /* I2 */
+
+	if (!rt)
+		return true;
+	if (!weft__hooks.settle(rt, deadline))
+		return false;
+	if (wanted("WEFT_STATS"))
+		weft__stats_print(rt, stderr);
+	weft__runtime_stop(rt);
+	pthread_mutex_lock(&lock);
+	runtime = NULL;
+	pthread_mutex_unlock(&lock);
+	weft__runtime_free(rt);
+	return true;
+}
+
+enum turn { MINE, ANOTHERS, OVER };
+
+/* *now is what `turn` is. */
+static enum turn take_turn(uint32_t *now)
+{
+	enum turn whose = MINE;
+
+	pthread_mutex_lock(&lock);
+	*now = turn;
+	if (!weft__gate_is_drained(&gate))
+		whose = OVER;
+	else if (*now % 2)
+		whose = ANOTHERS;
+	else
+		store_release(&turn, *now + 1);
+	pthread_mutex_unlock(&lock);
+	return whose;
+}
+
+static void give_turn_back(bool over)
+{
+	pthread_mutex_lock(&lock);
+	if (over)
+		weft__gate_open(&gate);
+	store_release(&turn, turn + 1);
+	pthread_mutex_unlock(&lock);
+	futex_wake(&turn, INT_MAX);
+}
+
+/* The gate was drained.  If it is not any more, somebody else has ended the runtime
+ * since, and others may have started a new one and closed that. */
+static bool end(int64_t deadline)
+{
+	uint32_t now;
+
+	for (;;) {
+		enum turn whose = take_turn(&now);
+		if (whose == OVER)
+			return true;
+		if (whose == MINE)
+			break;
+		if (!weft__sleep_while(&turn, now, deadline))
+			return false;
+	}
+	bool over = take_down(deadline);
+	give_turn_back(over);
+	return over;
 }
 
 int weft_shutdown(int64_t deadline)
@@ -118,26 +198,7 @@ int weft_shutdown(int64_t deadline)
 	if (runtime)
 		weft__hooks.cancel(runtime);
 	pthread_mutex_unlock(&lock);
-	if (!weft__gate_drain(&gate, deadline))
-		return too_late(deadline);
-
-	pthread_mutex_lock(&lock);
-	/* If it is not drained any more, somebody else has ended the runtime since,
-	 * and others have started a new one and closed that.  Roots enter with the
-	 * lock held: a drained gate stays so. */
-	if (weft__gate_is_drained(&gate)) {
-		if (!settle(deadline)) {
-			pthread_mutex_unlock(&lock);
-			return too_late(deadline);
-		}
-		if (runtime && wanted("WEFT_STATS"))
-			weft__stats_print(runtime, stderr);
-		weft_runtime_destroy(runtime);
-		runtime = NULL;
-		weft__gate_open(&gate);
-	}
-	pthread_mutex_unlock(&lock);
-	return 0;
+	return weft__gate_drain(&gate, deadline) && end(deadline) ? 0 : too_late(deadline);
 }
 
 void weft_request_shutdown(void)
@@ -185,6 +246,7 @@ static void set_live(struct weft_config *to, const struct weft_config *from)
 	KEEP_OR_SET(default_thread_workers);
 	KEEP_OR_SET(default_process_workers);
 	KEEP_OR_SET(stall_warn);
+	KEEP_OR_SET(shutdown_grace);
 	KEEP_OR_SET(block_warn);
 	KEEP_OR_SET(on_stall);
 }

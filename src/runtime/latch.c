@@ -26,8 +26,8 @@
 #include "deque/futex.h"
 #include "deque/sanitizer.h"
 
-/* False when the deadline passed.  errno belongs to the thread. */
-WEFT__OF_THREAD static bool sleep_while(uint32_t *word, uint32_t value, int64_t deadline)
+/* errno belongs to the thread. */
+WEFT__OF_THREAD bool weft__sleep_while(uint32_t *word, uint32_t value, int64_t deadline)
 {
 	struct timespec t = { deadline / 1000000000, deadline % 1000000000 };
 	struct timespec *until = deadline == WEFT_NEVER ? NULL : &t;
@@ -50,7 +50,7 @@ void weft__latch_wait(struct weft__latch *latch)
 	uint32_t pending;
 
 	while ((pending = load_acquire(&latch->pending)) != 0) /* O1 */
-		sleep_while(&latch->pending, pending, WEFT_NEVER);
+		weft__sleep_while(&latch->pending, pending, WEFT_NEVER);
 }
 
 bool weft__gate_enter(struct weft__gate *gate)
@@ -88,7 +88,7 @@ bool weft__gate_drain(struct weft__gate *gate, int64_t deadline)
 
 	/* A gate opened again was drained by somebody else meanwhile. */
 	while ((now = load_acquire(&gate->inside)) > WEFT__GATE_CLOSED) /* O1 */
-		if (!sleep_while(&gate->inside, now, deadline))
+		if (!weft__sleep_while(&gate->inside, now, deadline))
 			return false;
 	return true;
 }

@@ -7,7 +7,7 @@
  * Both are a futex word: glibc's condition variables lose wake-ups (bug 25847).
  *
  *   threads    any.
- *   blocking   latch_wait, gate_drain: the thread sleeps.
+ *   blocking   latch_wait, gate_drain, sleep_while: the thread sleeps.
  */
 #ifndef WEFT_RUNTIME_LATCH_H
 #define WEFT_RUNTIME_LATCH_H
@@ -44,5 +44,9 @@ bool weft__gate_is_closed(const struct weft__gate *gate);
 
 /* Closed, and nobody inside. */
 bool weft__gate_is_drained(const struct weft__gate *gate);
+
+/* Sleeps while *word is `value`; false when the deadline has passed.  May also return true
+ * for no reason: look again. */
+bool weft__sleep_while(uint32_t *word, uint32_t value, int64_t deadline);
 
 #endif

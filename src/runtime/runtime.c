@@ -163,7 +163,8 @@ int weft__config_check(const struct weft_config *c)
 	if ((unsigned)c->clock > WEFT_CLOCK_VIRTUAL ||
 	    (unsigned)c->on_deadlock > WEFT_DEADLOCK_FAIL)
 		return WEFT_EINVAL;
-	if (c->default_timeout < 0 || c->shield_limit < 0 || c->stall_warn < 0 || c->block_warn < 0)
+	if (c->default_timeout < 0 || c->shield_limit < 0 || c->stall_warn < 0 ||
+	    c->block_warn < 0 || c->shutdown_grace < 0)
 		return WEFT_EINVAL;
 	if (c->stack_size && (c->stack_size < WEFT__STACK_MIN || c->stack_size > WEFT__STACK_MAX))
 		return WEFT_EINVAL;
@@ -322,13 +323,14 @@ int weft_runtime_run(struct weft_runtime *rt, weft_fn *fn, void *arg)
 	return rc;
 }
 
-void weft_runtime_destroy(struct weft_runtime *rt)
+void weft__runtime_stop(struct weft_runtime *rt)
 {
-	if (!rt || weft__forked())
-		return; /* a child leaves the parent's memory alone */
-
 	weft__gate_drain(&rt->gate, WEFT_NEVER);
 	weft__hooks.stop(rt);
+}
+
+void weft__runtime_free(struct weft_runtime *rt)
+{
 	store_release(&rt->stop, 1);
 	weft__idle_notify_all(rt);
 	for (unsigned i = 0; i < rt->worker_count; i++)
@@ -341,4 +343,12 @@ void weft_runtime_destroy(struct weft_runtime *rt)
 	weft__sizes_fini(&rt->sizes);
 	weft__stack_pool_fini(&rt->stacks);
 	weft__free(rt, sizeof *rt);
+}
+
+void weft_runtime_destroy(struct weft_runtime *rt)
+{
+	if (!rt || weft__forked())
+		return; /* a child leaves the parent's memory alone */
+	weft__runtime_stop(rt);
+	weft__runtime_free(rt);
 }

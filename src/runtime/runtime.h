@@ -66,6 +66,11 @@ int weft__root_run(struct weft_runtime *rt, weft_fn *fn, void *arg);
 int weft__root_run_in(struct weft_runtime *rt, const struct weft__ambient *in, weft_fn *fn,
 		      void *arg);
 
+/* weft_runtime_destroy in two steps.  After the first no task runs, nor does a blocking
+ * call; what the runtime knows can still be asked. */
+void weft__runtime_stop(struct weft_runtime *rt);
+void weft__runtime_free(struct weft_runtime *rt);
+
 /* The default runtime, NULL when it does not run; it neither starts nor ends
  * before the release. */
 struct weft_runtime *weft__default_hold(void);

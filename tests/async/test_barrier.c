@@ -15,6 +15,12 @@ TestSuite(barrier, .timeout = 60);
 static struct weft_barrier bar;
 static int saw[8];
 
+static void fresh(void)
+{
+	memset(saw, 0, sizeof saw);
+	forget_all();
+}
+
 struct party {
 	char letter;
 	int rc;
@@ -41,9 +47,10 @@ static void arrive_later(struct weft_group *g, struct party *p, char letter)
 static void all_arrive(struct weft_group *g, struct party *p, int n)
 {
 	weft_group_open(g);
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < n; i++) {
 		arrive_later(g, &p[i], (char)('a' + i));
-	calm();
+		calm();
+	}
 }
 
 static int three_parties(void *arg)
@@ -55,7 +62,7 @@ static int three_parties(void *arg)
 	return weft_group_close(&g, 0);
 }
 
-Test(barrier, SY20_every_index_is_given_once_and_one_of_them_is_the_leaders)
+WorkersTest(barrier, SY20_every_index_is_given_once_and_one_of_them_is_the_leaders)
 {
 	struct party p[3];
 	unsigned seen = 0;
@@ -129,6 +136,7 @@ static int next_round(void *arg)
 	return weft_group_close(&g, 0);
 }
 
+/* With more workers the two may come while a has not gone on, and with it. */
 Test(barrier, SY21_the_next_round_is_not_complete_while_this_one_drains)
 {
 	struct party p[3];
@@ -159,7 +167,7 @@ static int abort_half(void *arg)
 	return weft_group_close(&g, 0);
 }
 
-Test(barrier, SY22_abort_breaks_it_for_all_and_reset_mends_it)
+WorkersTest(barrier, SY22_abort_breaks_it_for_all_and_reset_mends_it)
 {
 	struct party p[6];
 
@@ -187,7 +195,7 @@ static int reset_waiting(void *arg)
 	return weft_group_close(&g, 0);
 }
 
-Test(barrier, SY22_reset_breaks_it_for_those_who_wait_and_for_nobody_later)
+WorkersTest(barrier, SY22_reset_breaks_it_for_those_who_wait_and_for_nobody_later)
 {
 	struct party p[3];
 
@@ -220,7 +228,7 @@ static int cancel_one(void *arg)
 	return weft_group_close(&g, 0);
 }
 
-Test(barrier, SY9_who_is_cancelled_is_withdrawn)
+WorkersTest(barrier, SY9_who_is_cancelled_is_withdrawn)
 {
 	struct cancel c = { .breaks = false };
 
@@ -234,7 +242,7 @@ Test(barrier, SY9_who_is_cancelled_is_withdrawn)
 	cr_expect(eq(uint, c.p[3].index, 2));
 }
 
-Test(barrier, SY9_who_is_cancelled_breaks_it_if_that_was_asked_for)
+WorkersTest(barrier, SY9_who_is_cancelled_breaks_it_if_that_was_asked_for)
 {
 	struct cancel c = { .breaks = true };
 
@@ -259,7 +267,7 @@ static int cancel_as_the_last_comes(void *arg)
 	return weft_group_close(&g, 0);
 }
 
-Test(barrier, CO4_who_is_cancelled_after_the_last_came_is_through)
+WorkersTest(barrier, CO4_who_is_cancelled_after_the_last_came_is_through)
 {
 	struct party p[4] = { [3] = { .rc = 1 } };
 
@@ -269,6 +277,7 @@ Test(barrier, CO4_who_is_cancelled_after_the_last_came_is_through)
 	cr_expect(eq(int, p[2].rc, 0));
 }
 
+/* With more workers it has left the line perhaps. */
 Test(barrier, CO4_who_is_still_in_the_line_when_the_last_comes_is_through)
 {
 	struct party p[4] = { [2] = { .rc = 1 }, [3] = { .rc = 0 } };
@@ -301,12 +310,12 @@ static int come(void *arg)
 	return weft_barrier_wait(arg, NULL);
 }
 
-Test(barrier, threads_and_tasks_meet)
+WorkersTest(barrier, threads_and_tasks_meet)
 {
 	struct runner r;
 	struct weft_runtime *rt;
 
-	cr_assert(eq(int, weft_runtime_create(&rt, .workers = 1), 0));
+	cr_assert(eq(int, weft_runtime_create(&rt, .workers = test_workers), 0));
 	weft_barrier_init(&bar, 2);
 	for (int i = 0; i < 50; i++) {
 		runner_start(&r, rt, come, &bar);

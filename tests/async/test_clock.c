@@ -7,6 +7,7 @@
 
 TestSuite(clock, .timeout = 60);
 
+/* CF-4. */
 TaskTest(clock, CF05_an_hour_passes_at_once)
 {
 	int64_t began = weft_now(), real = weft__monotonic();
@@ -29,7 +30,7 @@ static int takes_place(void *arg)
 	return 0;
 }
 
-/* With more workers each wakes, and once; the order is nobody's promise. */
+/* CF-4.  With more workers each wakes, and once; the order is nobody's promise. */
 TaskTest(clock, CF05_equal_deadlines_are_first_come_first_served_with_one_worker)
 {
 	struct weft_group g;
@@ -50,6 +51,7 @@ TaskTest(clock, CF05_equal_deadlines_are_first_come_first_served_with_one_worker
 	return 0;
 }
 
+/* CF-4. */
 TaskTest(clock, time_stands_still_while_something_runs)
 {
 	int64_t began = weft_now();
@@ -165,6 +167,7 @@ static int sleeps_and_tells(void *arg)
 	return 0;
 }
 
+/* CF-4. */
 TaskTest(clock, wait_all_blocked_comes_before_time_passes)
 {
 	struct blocked b = { .time = WEFT_MS(1) };

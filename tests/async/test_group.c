@@ -33,6 +33,7 @@ static int child(void *arg)
 	return me->saw ? me->saw : me->rc;
 }
 
+/* GR-1. */
 TaskTest(group, GR01_results_are_there_after_close)
 {
 	struct child a = { .time = WEFT_MS(100) }, b = { .time = WEFT_MS(200) };
@@ -118,6 +119,7 @@ TaskTest(group, GR02_children_spawn_siblings)
 	return 0;
 }
 
+/* GR-4. */
 TaskTest(group, GR03_a_child_cancelled_by_its_handle_does_not_fail_the_group)
 {
 	struct child a = { .time = WEFT_SEC(10) }, b = { .time = WEFT_SEC(1) };
@@ -140,6 +142,7 @@ TaskTest(group, GR03_a_child_cancelled_by_its_handle_does_not_fail_the_group)
 	return 0;
 }
 
+/* GR-2. */
 TaskTest(group, GR04_the_first_error_cancels_siblings_and_body)
 {
 	struct child bad = { .time = WEFT_MS(100), .rc = WEFT_EIO };
@@ -221,6 +224,7 @@ static void three_failures(int body, int64_t when, int result)
 	HOLDS(failures[1].rc == (result == body ? WEFT_EIO : when ? body : WEFT_EPERM));
 }
 
+/* GR-3. */
 TaskTest(group, GR06_the_result_is_the_first_error_in_time)
 {
 	(void)arg;
@@ -271,6 +275,7 @@ TaskTest(group, GR07_a_cancel_from_outside_reaches_body_and_children)
 	return 0;
 }
 
+/* GR-8. */
 TaskTest(group, GR08_a_cancel_while_joining_cancels_and_joins_on)
 {
 	(void)arg;
@@ -278,6 +283,7 @@ TaskTest(group, GR08_a_cancel_while_joining_cancels_and_joins_on)
 	return 0;
 }
 
+/* GR-1. */
 TaskTest(group, GR09_close_waits_for_the_cleaning_up)
 {
 	struct child c = { .time = WEFT_SEC(10), .cleanup = WEFT_MS(500) };
@@ -330,6 +336,7 @@ TaskTest(group, GR10_a_crash_inside_is_the_result_of_the_inner_group)
 	return 0;
 }
 
+/* GR-6. */
 TaskTest(group, GR11_while_it_closes_a_child_may_spawn_and_afterwards_nobody)
 {
 	struct weft_group g;
@@ -372,6 +379,7 @@ TaskTest(group, GR12_unless_cancelled_does_not_start_in_a_cancelled_group)
 	return 0;
 }
 
+/* GR-8. */
 TaskTest(group, GR13_closing_an_empty_group_is_a_cancellation_point)
 {
 	struct weft_scope s;
@@ -411,6 +419,7 @@ static int spawns_from_outside(void *arg)
 	return 0;
 }
 
+/* GR-6, GR-7. */
 TaskTest(group, GR14_only_the_owner_closes_and_only_those_inside_spawn)
 {
 	struct weft_group outer, g;
@@ -428,6 +437,7 @@ TaskTest(group, GR14_only_the_owner_closes_and_only_those_inside_spawn)
 	return 0;
 }
 
+/* GR-7. */
 TaskTest(group, GR14_a_child_may_not_close)
 {
 	struct weft_group g;
@@ -438,6 +448,7 @@ TaskTest(group, GR14_a_child_may_not_close)
 	return weft_group_close(&g, 0);
 }
 
+/* GR-7, CO-7. */
 TaskTest(group, GR15_closing_an_outer_group_closes_what_is_open_inside)
 {
 	struct weft_group outer, inner;
@@ -459,6 +470,7 @@ TaskTest(group, GR15_closing_an_outer_group_closes_what_is_open_inside)
 	return weft_checkpoint();
 }
 
+/* GR-9. */
 TaskTest(group, GR16_in_a_supervisor_group_an_error_is_nobody_elses)
 {
 	struct child bad = { .rc = WEFT_EIO }, good = { .time = WEFT_SEC(1) };
@@ -478,6 +490,7 @@ TaskTest(group, GR16_in_a_supervisor_group_an_error_is_nobody_elses)
 	return 0;
 }
 
+/* GR-9. */
 TaskTest(group, GR16_a_cancel_reaches_all_of_a_supervisor_group)
 {
 	struct child c[3];
@@ -499,6 +512,7 @@ TaskTest(group, GR16_a_cancel_reaches_all_of_a_supervisor_group)
 	return 0;
 }
 
+/* GR-3: an error beats a cancel. */
 TaskTest(group, GR17_an_error_of_the_body_beats_its_cancel)
 {
 	struct weft_group g;
@@ -670,6 +684,7 @@ static int run_codes(const int *codes, size_t n)
 	return weft_group_close(&g, 0);
 }
 
+/* GR-3. */
 TaskTest(group, GR19_close_returns_the_first_error_or_0)
 {
 	static const int codes[] = { WEFT_EIO, 0, WEFT_EINTR };
@@ -682,6 +697,57 @@ TaskTest(group, GR19_close_returns_the_first_error_or_0)
 	return 0;
 }
 
+static int sets(void *arg)
+{
+	store_release((uint32_t *)arg, 1);
+	return 0;
+}
+
+/* With one worker, what is ready runs when somebody gives way.  Closing a group that had
+ * children does not, beyond what waiting for them takes. */
+static int closes_an_empty_group_often(void *arg)
+{
+	struct weft_group outer, g;
+	uint32_t ran[8] = { 0 };
+
+	(void)arg;
+	HOLDS(weft_group_open(&outer) == 0);
+	for (size_t i = 0; i < COUNT_OF(ran); i++) {
+		HOLDS(weft_spawn(&outer, sets, &ran[i]) == 0);
+		HOLDS(weft_group_open(&g) == 0);
+		HOLDS(ran[i] == 0);
+		HOLDS(weft_group_close(&g, 0) == 0);
+		HOLDS(ran[i] == 1);
+	}
+	return weft_group_close(&outer, 0);
+}
+
+/* GR-8. */
+Test(group, GR13_closing_an_empty_group_gives_way_once)
+{
+	cr_expect(eq(int, go(closes_an_empty_group_often, NULL), 0));
+}
+
+static int closes_an_empty_group_when_cancelled(void *arg)
+{
+	struct weft_group outer, g;
+	uint32_t ran = 0;
+
+	(void)arg;
+	HOLDS(weft_group_open(&outer) == 0);
+	HOLDS(weft_group_open(&g) == 0);
+	HOLDS(weft_spawn(&outer, sets, &ran) == 0);
+	weft_group_cancel(&outer);
+	HOLDS(weft_group_close(&g, 0) == WEFT_ECANCELED);
+	HOLDS(ran == 0);
+	return weft_group_close(&outer, 0);
+}
+
+Test(group, GR13_and_when_cancelled_it_returns_at_once)
+{
+	cr_expect(eq(int, go(closes_an_empty_group_when_cancelled, NULL), 0));
+}
+
 static int notes_reason(void *arg)
 {
 	int rc = weft_sleep_forever();
@@ -692,7 +758,7 @@ static int notes_reason(void *arg)
 
 TaskTest(group, GR20_siblings_see_the_first_error_as_the_cause)
 {
-	struct child bad = { .rc = WEFT_EIO };
+	struct child bad = { .rc = WEFT_EIO }, good = { 0 };
 	struct weft_reason reason = { 0 };
 	struct weft_group g;
 
@@ -703,8 +769,11 @@ TaskTest(group, GR20_siblings_see_the_first_error_as_the_cause)
 	HOLDS(weft_group_close(&g, 0) == WEFT_EIO);
 	HOLDS(reason.kind == WEFT_REASON_SIBLING && reason.code == WEFT_EIO);
 
+	/* Nobody is left to see the cause of a group that has ended well: there is none. */
 	HOLDS(weft_group_open(&g) == 0);
+	HOLDS(weft_spawn(&g, child, &good) == 0);
 	HOLDS(weft_group_close(&g, 0) == 0);
+	HOLDS(!weft_scope_cancel_called(weft_group_scope(&g)));
 	HOLDS(weft_scope_reason(weft_group_scope(&g)).kind == WEFT_REASON_NONE);
 	return 0;
 }
@@ -976,7 +1045,10 @@ Test(group, groups_are_for_tasks)
 
 	cr_assert(eq(int, weft_group_open(&g), WEFT_ENOTASK));
 	cr_assert(eq(int, weft_group_open_opt(NULL, NULL), WEFT_EINVAL));
-	cr_assert(eq(int, weft_spawn_detached(counts, NULL), WEFT_ENOTASK));
+	cr_assert(eq(int, weft_spawn_detached(counts, NULL, .drop = drop), WEFT_ENOTASK));
+	cr_assert(eq(u32, dropped, 1));
+	cr_assert(eq(int, weft_start(&g, counts, NULL, NULL, .drop = drop), WEFT_ENOTASK));
+	cr_assert(eq(u32, dropped, 2));
 	cr_assert(eq(int, weft_ready(NULL), WEFT_ENOTASK));
 }
 

@@ -52,6 +52,7 @@ static int host(void *arg)
 	return rc;
 }
 
+/* IN-2. */
 Test(interop, TH07_what_a_call_runs_is_in_the_scope_of_its_caller)
 {
 	struct time_bomb b = { 0 };
@@ -148,6 +149,7 @@ static int sync_host(void *arg)
 	return weft_scope_leave(&b->scope, weft_check());
 }
 
+/* IN-1 (c). */
 Test(interop, IN04_run_sync_in_a_blocking_call_is_cancelled_with_its_caller)
 {
 	struct time_bomb b = { 0 };
@@ -158,6 +160,7 @@ Test(interop, IN04_run_sync_in_a_blocking_call_is_cancelled_with_its_caller)
 
 /* --- portals ------------------------------------------------------------------ */
 
+/* IN-2. */
 Test(interop, IN05_without_a_portal_there_is_no_task_to_act_for)
 {
 	int n = 0;
@@ -173,6 +176,7 @@ static int open_and_close(void *arg)
 	return rc ? rc : weft_portal_close(p, 0);
 }
 
+/* IN-2. */
 Test(interop, IN05_a_closed_portal_takes_no_calls)
 {
 	struct weft_portal p;
@@ -223,6 +227,7 @@ static int hold_portal(void *arg)
 	return weft_portal_close(&m->portal, 0);
 }
 
+/* IN-3. */
 Test(interop, IN07_plain_threads_call_through_a_portal)
 {
 	struct many m = { 0 };
@@ -240,7 +245,8 @@ Test(interop, IN07_plain_threads_call_through_a_portal)
 struct under_way {
 	struct weft_portal portal;
 	struct weft_future future;
-	uint32_t opened, begun, may_close, rc_set;
+	uint32_t opened, begun, may_end, may_close, has_closed;
+	bool forever; /* the call sleeps until it is cancelled */
 	int how, slept, closed;
 };
 
@@ -249,7 +255,7 @@ static int sleep_long(void *arg)
 	struct under_way *u = arg;
 
 	store_release(&u->begun, 1);
-	u->slept = u->how ? weft_sleep_forever() : 0;
+	u->slept = u->forever ? weft_sleep_forever() : 0;
 	return u->slept;
 }
 
@@ -262,12 +268,14 @@ static int portal_task(void *arg)
 	while (!load_acquire(&u->may_close))
 		weft_yield();
 	u->closed = weft_portal_close(&u->portal, u->how);
+	store_release(&u->has_closed, 1);
 	return 0;
 }
 
+/* IN-3. */
 Test(interop, IN07_closing_with_an_error_cancels_what_is_under_way_and_waits_for_it)
 {
-	struct under_way u = { .how = WEFT_EIO };
+	struct under_way u = { .how = WEFT_EIO, .forever = true };
 	struct weft_runtime *rt;
 	struct runner runner;
 	int rc = 1;
@@ -286,40 +294,139 @@ Test(interop, IN07_closing_with_an_error_cancels_what_is_under_way_and_waits_for
 	weft_runtime_destroy(rt);
 }
 
-static int checks(void *arg)
+/* The portal is being closed, which waits for calls under way. */
+static void until_it_closes(struct under_way *u)
 {
-	(void)arg;
-	return weft_check();
+	int n = 0;
+
+	while (weft_from_thread(&u->portal, add_one, &n) != WEFT_ECLOSED)
+		sched_yield();
 }
 
-Test(interop, IN06_a_future_is_cancelled_at_any_time)
+static int works_until_told(void *arg)
 {
-	struct under_way u = { .how = 1 };
-	struct weft_future later;
+	struct under_way *u = arg;
+
+	store_release(&u->begun, 1);
+	while (!load_acquire(&u->may_end))
+		weft_yield();
+	u->slept = weft_check();
+	return u->slept;
+}
+
+/* IN-3. */
+Test(interop, IN07_closing_without_an_error_waits_for_what_is_under_way)
+{
+	struct under_way u = { .slept = 1, .closed = 1 };
 	struct weft_runtime *rt;
 	struct runner runner;
-	int rc = 1, rc_later = 1;
+	int rc = 1;
+
+	cr_assert(eq(int, weft_runtime_create(&rt, .workers = 2), 0));
+	runner_start(&runner, rt, portal_task, &u);
+	until(&u.opened, 1);
+	cr_assert(eq(int, weft_from_thread_nowait(&u.portal, works_until_told, &u, &u.future), 0));
+	until(&u.begun, 1);
+	store_release(&u.may_close, 1);
+	until_it_closes(&u);
+	cr_expect(eq(u32, load_acquire(&u.has_closed), 0));
+	cr_expect(not(weft_future_is_done(&u.future)));
+	store_release(&u.may_end, 1);
+	cr_expect(eq(int, runner_join(&runner), 0));
+	cr_expect(eq(int, u.closed, 0));
+	cr_expect(eq(int, u.slept, 0), "it was not cancelled");
+	cr_expect(weft_future_is_done(&u.future));
+	cr_expect(eq(int, weft_future_wait(&u.future, &rc), 0));
+	cr_expect(eq(int, rc, 0));
+	weft_runtime_destroy(rt);
+}
+
+static int checks(void *arg)
+{
+	*(int *)arg = weft_check();
+	return weft_sleep_forever();
+}
+
+/* Holds the one worker, so that nothing starts. */
+static int portal_on_a_held_worker(void *arg)
+{
+	struct under_way *u = arg;
+
+	weft_portal_open(&u->portal);
+	store_release(&u->opened, 1);
+	until(&u->may_close, 1);
+	u->closed = weft_portal_close(&u->portal, 0);
+	return 0;
+}
+
+/* IN-3. */
+Test(interop, IN06_a_future_that_is_cancelled_before_it_starts_starts_and_sees_it)
+{
+	struct under_way u = { .closed = 1 };
+	struct weft_runtime *rt;
+	struct runner runner;
+	int rc = 1, saw = 1;
+
+	cr_assert(eq(int, weft_runtime_create(&rt, .workers = 1), 0));
+	runner_start(&runner, rt, portal_on_a_held_worker, &u);
+	until(&u.opened, 1);
+	cr_assert(eq(int, weft_from_thread_nowait(&u.portal, checks, &saw, &u.future), 0));
+	cr_expect(weft_future_cancel(&u.future));
+	cr_expect(not(weft_future_cancel(&u.future)), "once");
+	cr_expect(eq(int, saw, 1), "it has not started");
+	store_release(&u.may_close, 1);
+	cr_expect(eq(int, weft_future_wait(&u.future, &rc), 0));
+	cr_expect(eq(int, rc, WEFT_ECANCELED));
+	cr_expect(eq(int, saw, WEFT_ECANCELED));
+	cr_expect(eq(int, runner_join(&runner), 0));
+	cr_expect(eq(int, u.closed, 0), "the cancel of a call is its own");
+	weft_runtime_destroy(rt);
+}
+
+Test(interop, IN06_a_future_is_cancelled_while_it_runs_and_not_when_it_is_done)
+{
+	struct under_way u = { .how = WEFT_EIO, .forever = true };
+	struct weft_runtime *rt;
+	struct runner runner;
+	int rc = 1;
 
 	cr_assert(eq(int, weft_runtime_create(&rt, .workers = 1), 0));
 	runner_start(&runner, rt, portal_task, &u);
 	until(&u.opened, 1);
-	/* While it runs. */
 	weft_from_thread_nowait(&u.portal, sleep_long, &u, &u.future);
 	until(&u.begun, 1);
 	cr_expect(weft_future_cancel(&u.future));
-	cr_expect(not(weft_future_cancel(&u.future)), "once");
 	cr_expect(eq(int, weft_future_wait(&u.future, &rc), 0));
 	cr_expect(eq(int, rc, WEFT_ECANCELED));
-	/* Perhaps before it starts: it starts, and sees it or is done. */
-	weft_from_thread_nowait(&u.portal, checks, NULL, &later);
-	bool cancelled = weft_future_cancel(&later);
-	cr_expect(eq(int, weft_future_wait(&later, &rc_later), 0));
-	cr_expect(cancelled || rc_later == 0);
-	cr_expect(weft_future_is_done(&later));
-	u.how = 0;
+	cr_expect(eq(int, u.slept, WEFT_ECANCELED));
+	cr_expect(not(weft_future_cancel(&u.future)), "it is done");
 	store_release(&u.may_close, 1);
 	cr_expect(eq(int, runner_join(&runner), 0));
-	cr_expect(not(weft_future_cancel(&later)), "after the portal was closed");
+	cr_expect(not(weft_future_cancel(&u.future)), "nor after the portal was closed");
+	weft_runtime_destroy(rt);
+}
+
+/* IN-3. */
+Test(interop, IN06_a_future_is_cancelled_while_the_portal_is_being_closed)
+{
+	struct under_way u = { .closed = 1, .forever = true };
+	struct weft_runtime *rt;
+	struct runner runner;
+	int rc = 1;
+
+	cr_assert(eq(int, weft_runtime_create(&rt, .workers = 1), 0));
+	runner_start(&runner, rt, portal_task, &u);
+	until(&u.opened, 1);
+	weft_from_thread_nowait(&u.portal, sleep_long, &u, &u.future);
+	until(&u.begun, 1);
+	store_release(&u.may_close, 1);
+	until_it_closes(&u);
+	cr_expect(not(weft_future_is_done(&u.future)), "closing with 0 cancels nothing");
+	cr_expect(weft_future_cancel(&u.future));
+	cr_expect(eq(int, runner_join(&runner), 0));
+	cr_expect(eq(int, u.closed, 0));
+	cr_expect(eq(int, weft_future_wait(&u.future, &rc), 0));
+	cr_expect(eq(int, rc, WEFT_ECANCELED));
 	weft_runtime_destroy(rt);
 }
 
@@ -378,6 +485,7 @@ static int binds(void *arg)
 	return rc ? rc : weft_to_thread(look_next, arg);
 }
 
+/* IN-5. */
 Test(interop, TH12_bindings_travel_and_are_not_left_behind)
 {
 	struct seen s = { 0 };
@@ -406,14 +514,22 @@ static int adapt(void *arg)
 		weft_sync_adapter(&b, is_on_a_worker, &on_worker[1]),
 	};
 
-	return weft_all(calls, 2);
+	size_t winner = 9;
+	int rc = weft_all(calls, 2);
+
+	if (rc == 0)
+		rc = weft_gather(calls, 2, NULL);
+	for (size_t i = 0; i < 2 && rc == 0; i++)
+		rc = weft_race(&calls[i], 1, &winner);
+	return rc ? rc : winner == 0 ? on_worker[0] + 2 * on_worker[1] : WEFT_EIO;
 }
 
+/* IN-4. */
 Test(interop, adapters_make_call_objects_of_the_other_kind)
 {
 	int on_worker[2] = { -1, -1 };
 
-	cr_expect(eq(int, run_on(1, adapt, on_worker), 0));
+	cr_expect(eq(int, run_on(1, adapt, on_worker), 2));
 	cr_expect(eq(int, on_worker[0], 0));
 	cr_expect(eq(int, on_worker[1], 1));
 }

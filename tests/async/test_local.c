@@ -67,6 +67,7 @@ static int binds_one(void *arg)
 	return weft_with_local(&other, &one, with_children, arg);
 }
 
+/* IN-5. */
 TaskTest(local, IN08_a_child_inherits_and_its_changes_are_its_own)
 {
 	HOLDS(weft_local(&key) == NULL);
@@ -110,6 +111,7 @@ static int run_inside(void *arg)
 	return weft_run_sync(sees_one, arg);
 }
 
+/* IN-5. */
 TaskTest(local, IN08_run_sync_inside_a_task_keeps_them)
 {
 	return weft_with_local(&key, &one, run_inside, arg);

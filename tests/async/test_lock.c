@@ -12,7 +12,21 @@
 
 TestSuite(lock, .timeout = 60);
 
-static struct weft_lock lk;
+enum { CHAIN = 5 };
+
+static struct weft_lock lk, chain[CHAIN];
+static struct weft_rlock rl;
+static int inside, highest, saw[8];
+
+static void fresh(void)
+{
+	weft_lock_init(&lk);
+	memset(chain, 0, sizeof chain);
+	weft_rlock_init(&rl);
+	inside = highest = 0;
+	memset(saw, 0, sizeof saw);
+	forget_all();
+}
 
 /* A task that wants the lock, and what it got. */
 struct user {
@@ -49,6 +63,7 @@ static int take_turns(void *arg)
 	return weft_group_close(&g, 0);
 }
 
+/* With more workers who was slow to come back is passed by those who were not. */
 Test(lock, SY01_turns_are_strict_from_the_first_round_on)
 {
 	struct user u[] = { { .letter = 'a', .rounds = 5 },
@@ -58,8 +73,6 @@ Test(lock, SY01_turns_are_strict_from_the_first_round_on)
 	cr_assert(eq(int, run_virtual(take_turns, u), 0));
 	cr_expect(eq(str, happened, "abcabcabcabcabc"));
 }
-
-static int inside, highest;
 
 static int stay_inside(void *arg)
 {
@@ -87,7 +100,7 @@ static int five_inside(void *arg)
 	return weft_group_close(&g, 0);
 }
 
-Test(lock, SY02_one_at_a_time_is_inside_even_over_yields)
+WorkersTest(lock, SY02_one_at_a_time_is_inside_even_over_yields)
 {
 	cr_assert(eq(int, run_virtual(five_inside, NULL), 0));
 	cr_expect(eq(int, highest, 1));
@@ -104,11 +117,9 @@ static void users_wait(struct weft_group *g, struct user *u, int n)
 		u[i].rounds = 1;
 		u[i].rc = 1;
 		weft_spawn(g, use, &u[i], .task = &u[i].task);
+		calm();
 	}
-	calm();
 }
-
-static int saw[8];
 
 static int try_behind_a_grant(void *arg)
 {
@@ -124,6 +135,7 @@ static int try_behind_a_grant(void *arg)
 	return weft_group_close(&g, 0);
 }
 
+/* With more workers it has run perhaps. */
 Test(lock, SY03_what_was_handed_to_a_waiter_that_has_not_run_yet_is_taken)
 {
 	cr_assert(eq(int, run_virtual(try_behind_a_grant, NULL), 0));
@@ -159,7 +171,7 @@ static int cancel_then_release(void *arg)
 	return weft_group_close(&g, 0);
 }
 
-Test(lock, SY04_a_cancelled_waiter_did_not_get_it)
+WorkersTest(lock, SY04_a_cancelled_waiter_did_not_get_it)
 {
 	struct cancel c = { .calm_between = false };
 
@@ -169,7 +181,7 @@ Test(lock, SY04_a_cancelled_waiter_did_not_get_it)
 	cr_expect(eq(int, saw[0], 0));
 }
 
-Test(lock, SY04_SY17_a_waiter_that_was_cancelled_before_the_release_has_left_no_trace)
+WorkersTest(lock, SY04_SY17_a_waiter_that_was_cancelled_before_the_release_has_left_no_trace)
 {
 	struct cancel c = { .calm_between = true, .waiters = 9 };
 
@@ -190,7 +202,7 @@ static int release_then_cancel(void *arg)
 	return weft_group_close(&g, 0);
 }
 
-Test(lock, CO4_a_hand_over_beats_the_cancel_that_comes_behind_it)
+WorkersTest(lock, CO4_a_hand_over_beats_the_cancel_that_comes_behind_it)
 {
 	struct user u;
 
@@ -211,7 +223,7 @@ static int cancel_first_of_two(void *arg)
 	return weft_group_close(&g, 0);
 }
 
-Test(lock, SY05_a_cancelled_waiter_does_not_swallow_the_hand_over)
+WorkersTest(lock, SY05_a_cancelled_waiter_does_not_swallow_the_hand_over)
 {
 	struct user u[2];
 
@@ -234,7 +246,7 @@ static int release_and_want_again(void *arg)
 	return weft_group_close(&g, 0);
 }
 
-Test(lock, SY07_who_releases_and_wants_it_again_goes_to_the_back)
+WorkersTest(lock, SY07_who_releases_and_wants_it_again_goes_to_the_back)
 {
 	struct user u[3];
 
@@ -256,7 +268,7 @@ static int acquire_cancelled(void *arg)
 	return weft_scope_leave(&s, 0);
 }
 
-Test(lock, SY08_under_a_cancel_a_free_lock_is_not_taken)
+WorkersTest(lock, SY08_under_a_cancel_a_free_lock_is_not_taken)
 {
 	cr_assert(eq(int, run_virtual(acquire_cancelled, NULL), 0));
 	cr_expect(eq(int, saw[0], WEFT_ECANCELED));
@@ -278,7 +290,7 @@ static int hold_and_be_cancelled(void *arg)
 	return weft_scope_leave(&s, saw[0]);
 }
 
-Test(lock, SY3_a_cancel_does_not_release_what_a_task_holds)
+WorkersTest(lock, SY3_a_cancel_does_not_release_what_a_task_holds)
 {
 	cr_assert(eq(int, run_virtual(hold_and_be_cancelled, NULL), WEFT_ETIMEDOUT));
 	cr_expect(eq(int, saw[0], WEFT_ECANCELED));
@@ -310,7 +322,7 @@ static int misuse(void *arg)
 	return weft_group_close(&g, 0);
 }
 
-Test(lock, SY13_twice_is_a_deadlock_and_anothers_is_not_to_be_released)
+WorkersTest(lock, SY13_twice_is_a_deadlock_and_anothers_is_not_to_be_released)
 {
 	cr_assert(eq(int, run_virtual(misuse, NULL), 0));
 	cr_expect(eq(int, saw[0], WEFT_EDEADLK));
@@ -335,6 +347,7 @@ static int owner_ends(void *arg)
 
 	weft_group_open(&g);
 	weft_spawn(&g, take_and_end, NULL, .name = "culprit");
+	calm();
 	weft_spawn(&g, use, &u[0]);
 	weft_spawn(&g, use, &u[1]);
 	int rc = weft_group_close(&g, 0);
@@ -347,7 +360,7 @@ static int owner_ends(void *arg)
 	return rc;
 }
 
-Test(lock, SY14_it_is_broken_for_all_when_its_owner_ends)
+WorkersTest(lock, SY14_it_is_broken_for_all_when_its_owner_ends)
 {
 	struct user u[] = { { .letter = 'a', .rounds = 1, .rc = 1 },
 			    { .letter = 'b', .rounds = 1, .rc = 1 } };
@@ -366,14 +379,11 @@ static int root_ends(void *arg)
 	return weft_lock_acquire(arg);
 }
 
-Test(lock, SY14_the_task_of_a_run_is_an_owner_that_can_end_too)
+WorkersTest(lock, SY14_the_task_of_a_run_is_an_owner_that_can_end_too)
 {
 	cr_assert(eq(int, run_virtual(root_ends, &lk), 0));
 	cr_expect(eq(int, weft_lock_acquire(&lk), WEFT_EBROKEN));
 }
-
-enum { CHAIN = 5 };
-static struct weft_lock chain[CHAIN];
 
 static int release_in_another_order(void *arg)
 {
@@ -387,7 +397,7 @@ static int release_in_another_order(void *arg)
 	return 0;
 }
 
-Test(lock, SY14_only_what_was_not_released_is_broken)
+WorkersTest(lock, SY14_only_what_was_not_released_is_broken)
 {
 	cr_assert(eq(int, run_virtual(release_in_another_order, NULL), 0));
 	for (int i = 0; i < CHAIN; i++)
@@ -432,14 +442,14 @@ static int time_out_behind(void *arg)
 	return weft_group_close(&g, 0);
 }
 
-Test(lock, a_deadline_around_it_ends_the_wait)
+WorkersTest(lock, a_deadline_around_it_ends_the_wait)
 {
 	cr_assert(eq(int, run_virtual(time_out_behind, NULL), 0));
 	cr_expect(eq(int, saw[0], WEFT_ETIMEDOUT));
 	cr_expect(eq(int, saw[1], 0));
 }
 
-Test(lock, within_the_deadline_it_is_had)
+WorkersTest(lock, within_the_deadline_it_is_had)
 {
 	struct user u;
 
@@ -490,7 +500,7 @@ static int with_lock(void *arg)
 	return rc;
 }
 
-Test(lock, a_section_releases_it_however_it_is_left)
+WorkersTest(lock, a_section_releases_it_however_it_is_left)
 {
 	cr_assert(eq(int, run_virtual(with_lock, NULL), 0));
 	cr_expect(eq(int, saw[0], 1));
@@ -519,7 +529,7 @@ static int count_stats(void *arg)
 	return rc;
 }
 
-Test(lock, SY4_it_counts_who_got_it_and_who_waits)
+WorkersTest(lock, SY4_it_counts_who_got_it_and_who_waits)
 {
 	struct weft_lock_stats stats[2];
 
@@ -533,7 +543,7 @@ Test(lock, SY4_it_counts_who_got_it_and_who_waits)
 
 /* --- plain threads ---------------------------------------------------------- */
 
-Test(lock, a_plain_thread_may_own_it)
+WorkersTest(lock, a_plain_thread_may_own_it)
 {
 	cr_expect(eq(int, weft_lock_acquire(&lk), 0));
 	cr_expect(eq(int, weft_lock_acquire(&lk), WEFT_EDEADLK));
@@ -567,11 +577,11 @@ static int hold_until_a_thread_waits(void *arg)
 	return 0;
 }
 
-Test(lock, a_plain_thread_waits_in_line_with_tasks)
+WorkersTest(lock, a_plain_thread_waits_in_line_with_tasks)
 {
 	int rc[3] = { 1, 1, 1 };
 
-	cr_assert(eq(int, run_on(1, hold_until_a_thread_waits, rc), 0));
+	cr_assert(eq(int, run_on(test_workers, hold_until_a_thread_waits, rc), 0));
 	cr_expect(eq(int, rc[0], 0));
 	cr_expect(eq(int, rc[1], 1));
 	cr_expect(eq(int, rc[2], 0));
@@ -582,12 +592,12 @@ static int wait_for_a_thread(void *arg)
 	return weft_lock_acquire(arg) ? 1 : weft_lock_release(arg);
 }
 
-Test(lock, a_task_waits_for_a_plain_thread)
+WorkersTest(lock, a_task_waits_for_a_plain_thread)
 {
 	struct runner r;
 	struct weft_runtime *rt;
 
-	cr_assert(eq(int, weft_runtime_create(&rt, .workers = 1), 0));
+	cr_assert(eq(int, weft_runtime_create(&rt, .workers = test_workers), 0));
 	weft_lock_acquire(&lk);
 	runner_start(&r, rt, wait_for_a_thread, &lk);
 	while (weft_lock_stats(&lk).waiters == 0)
@@ -598,8 +608,6 @@ Test(lock, a_task_waits_for_a_plain_thread)
 }
 
 /* --- the recursive one ------------------------------------------------------ */
-
-static struct weft_rlock rl;
 
 static int try_rlock(void *arg)
 {
@@ -638,7 +646,7 @@ static int recurse(void *arg)
 	return weft_group_close(&g, 0);
 }
 
-Test(lock, SY4_a_recursive_one_is_free_after_as_many_releases)
+WorkersTest(lock, SY4_a_recursive_one_is_free_after_as_many_releases)
 {
 	cr_assert(eq(int, run_virtual(recurse, NULL), 0));
 	for (int i = 0; i < 3; i++)
@@ -668,12 +676,14 @@ static int rlock_owner_ends(void *arg)
 	weft_rlock_init(&rl);
 	weft_group_open(&g);
 	weft_spawn(&g, rlock_waits, &saw[0]);
+	calm();
 	weft_spawn(&g, try_rlock, &saw[1]); /* and ends */
+	calm();
 	weft_spawn(&g, rlock_waits, &saw[2]);
 	return weft_group_close(&g, 0);
 }
 
-Test(lock, SY14_a_recursive_one_breaks_too)
+WorkersTest(lock, SY14_a_recursive_one_breaks_too)
 {
 	cr_assert(eq(int, run_virtual(rlock_owner_ends, NULL), 0));
 	cr_expect(eq(int, saw[0], 0));

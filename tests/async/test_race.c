@@ -10,6 +10,9 @@
 
 TestSuite(race, .timeout = 60);
 
+/* Where calls end at the same instant, it is known only with one worker which has ended
+ * when the caller looks: these are plain Tests. */
+
 enum { MAX = 8 };
 
 /* A race, how it is run, and what came out. */
@@ -27,6 +30,14 @@ static struct {
 	int busy; /* deeds begun and not ended when it returned */
 	bool outer_cancelled;
 } t;
+
+static int drop_count;
+
+static void fresh(void)
+{
+	memset(&t, 0, sizeof t);
+	drop_count = 0;
+}
 
 static int cancel_later(void *arg)
 {
@@ -112,7 +123,8 @@ Test(race, WA03_without_contestants_is_EINVAL)
 	cr_expect(eq(int, weft_race(WEFT_CALLS(WEFT_CALL(nothing, NULL)), 1, NULL), WEFT_ENOTASK));
 }
 
-Test(race, WA04_the_first_to_end_wins_and_the_loser_has_cleaned_up)
+/* WA-1. */
+WorkersTest(race, WA04_the_first_to_end_wins_and_the_loser_has_cleaned_up)
 {
 	t.deeds[0] = (struct deed){ .sleeps = WEFT_SEC(1), .cleanup = WEFT_MS(50) };
 	t.deeds[1] = (struct deed){ .sleeps = WEFT_MS(100) };
@@ -125,7 +137,8 @@ Test(race, WA04_the_first_to_end_wins_and_the_loser_has_cleaned_up)
 	cr_expect(eq(int, t.deeds[0].ended, 1));
 }
 
-Test(race, a_loser_learns_that_it_lost_a_race)
+/* WA-1. */
+WorkersTest(race, a_loser_learns_that_it_lost_a_race)
 {
 	t.deeds[0] = (struct deed){ .sleeps = WEFT_SEC(1) };
 	go(2);
@@ -147,6 +160,7 @@ static int many_ties(void *arg)
 	return 0;
 }
 
+/* WA-1: the lowest index. */
 Test(race, WA05_of_those_ready_at_the_same_instant_the_lowest_index_wins)
 {
 	size_t lost = 0;
@@ -155,7 +169,8 @@ Test(race, WA05_of_those_ready_at_the_same_instant_the_lowest_index_wins)
 	cr_expect(eq(sz, lost, 0));
 }
 
-Test(race, WA01_what_ends_first_in_time_wins_over_a_lower_index)
+/* WA-1: the first in time. */
+WorkersTest(race, WA01_what_ends_first_in_time_wins_over_a_lower_index)
 {
 	t.deeds[0] = (struct deed){ .sleeps = WEFT_MS(10) };
 	t.deeds[1] = (struct deed){ .sleeps = WEFT_MS(9) };
@@ -171,8 +186,6 @@ static int sleep_and_yield(void *arg)
 	weft_yield();
 	return rc;
 }
-
-static int drop_count;
 
 static void count_drop(void *arg)
 {
@@ -201,7 +214,8 @@ Test(race, WA01_of_those_that_ended_before_the_caller_looked_the_lowest_index_wi
 	cr_expect(eq(int, drop_count, 1), "call 1, which was first for a moment");
 }
 
-Test(race, WA06_a_time_out_ends_all_contestants)
+/* WA-1: joined, when the time is over too. */
+WorkersTest(race, WA06_a_time_out_ends_all_contestants)
 {
 	t.deeds[0] = (struct deed){ .sleeps = WEFT_SEC(10) };
 	t.deeds[1] = (struct deed){ .sleeps = WEFT_SEC(10) };
@@ -214,7 +228,7 @@ Test(race, WA06_a_time_out_ends_all_contestants)
 	cr_expect(eq(sz, t.winner, 99), "written although nobody won");
 }
 
-Test(race, WA07_a_failure_decides_too)
+WorkersTest(race, WA07_a_failure_decides_too)
 {
 	t.deeds[0] = (struct deed){ .sleeps = WEFT_SEC(10) };
 	t.deeds[1] = (struct deed){ .sleeps = WEFT_MS(1), .rc = WEFT_EIO };
@@ -225,7 +239,8 @@ Test(race, WA07_a_failure_decides_too)
 	cr_expect(eq(i64, t.took, WEFT_MS(1)));
 }
 
-Test(race, WA07_a_cancel_from_outside_joins_all)
+/* WA-1: joined, when it is cancelled too. */
+WorkersTest(race, WA07_a_cancel_from_outside_joins_all)
 {
 	t.deeds[0] = (struct deed){ .sleeps = WEFT_SEC(10), .cleanup = WEFT_MS(7) };
 	t.deeds[1] = (struct deed){ .sleeps = WEFT_SEC(10) };
@@ -276,7 +291,7 @@ Test(race, WA02_each_call_may_have_a_drop_of_its_own)
 	cr_expect(eq(int, t.deeds[2].dropped, 100));
 }
 
-Test(race, CO4_what_succeeds_in_spite_of_a_cancel_wins)
+WorkersTest(race, CO4_what_succeeds_in_spite_of_a_cancel_wins)
 {
 	t.deeds[0] = (struct deed){ .sleeps = WEFT_SEC(10) };
 	t.deeds[1] = (struct deed){ .sleeps = WEFT_MS(5), .stubborn = true };
@@ -304,7 +319,7 @@ static int race_cancelled(void *arg)
 	return weft_scope_leave(&s, 0) ? 1 : rc;
 }
 
-Test(race, CO3_nothing_begins_in_a_cancelled_scope)
+WorkersTest(race, CO3_nothing_begins_in_a_cancelled_scope)
 {
 	struct deed d = { 0 };
 
@@ -329,14 +344,15 @@ static int race_of_the_cancelled(void *arg)
 		&w);
 }
 
-Test(race, when_every_contestant_was_cancelled_by_itself_it_is_ECANCELED)
+WorkersTest(race, when_every_contestant_was_cancelled_by_itself_it_is_ECANCELED)
 {
 	cr_expect(eq(int, run_virtually(race_of_the_cancelled, NULL), WEFT_ECANCELED));
 }
 
 /* --- stagger ------------------------------------------------------------------ */
 
-Test(race, WA07_stagger_starts_the_next_when_the_one_before_is_slow)
+/* WA-7. */
+WorkersTest(race, WA07_stagger_starts_the_next_when_the_one_before_is_slow)
 {
 	t.deeds[0] = (struct deed){ .sleeps = WEFT_MS(500) };
 	t.deeds[1] = (struct deed){ .sleeps = WEFT_MS(100) };
@@ -349,7 +365,8 @@ Test(race, WA07_stagger_starts_the_next_when_the_one_before_is_slow)
 	cr_expect(eq(int, t.deeds[2].begun, 0));
 }
 
-Test(race, WA07_stagger_starts_the_next_at_once_after_a_failure)
+/* WA-7. */
+WorkersTest(race, WA07_stagger_starts_the_next_at_once_after_a_failure)
 {
 	t.first_success = true;
 	t.deeds[0] = (struct deed){ .sleeps = WEFT_MS(10), .rc = WEFT_EIO };
@@ -362,7 +379,8 @@ Test(race, WA07_stagger_starts_the_next_at_once_after_a_failure)
 	cr_expect(eq(i64, t.took, WEFT_MS(30)));
 }
 
-Test(race, WA07_stagger_counts_from_the_start_of_the_one_before)
+/* WA-7. */
+WorkersTest(race, WA07_stagger_counts_from_the_start_of_the_one_before)
 {
 	t.first_success = true;
 	t.deeds[0] = (struct deed){ .sleeps = WEFT_MS(10), .rc = WEFT_EIO };
@@ -375,6 +393,7 @@ Test(race, WA07_stagger_counts_from_the_start_of_the_one_before)
 	cr_expect(eq(i64, t.took, WEFT_MS(120)));
 }
 
+/* WA-7. */
 Test(race, WA07_the_next_never_starts_when_one_has_succeeded_at_the_same_instant)
 {
 	t.deeds[0] = (struct deed){ .sleeps = WEFT_MS(200) };
@@ -387,7 +406,8 @@ Test(race, WA07_the_next_never_starts_when_one_has_succeeded_at_the_same_instant
 
 /* --- first_success --------------------------------------------------------------- */
 
-Test(race, WA08_first_success_passes_over_failures)
+/* WA-4. */
+WorkersTest(race, WA08_first_success_passes_over_failures)
 {
 	t.first_success = true;
 	t.deeds[0] = (struct deed){ .sleeps = WEFT_MS(50), .rc = WEFT_EIO };
@@ -403,7 +423,8 @@ Test(race, WA08_first_success_passes_over_failures)
 	cr_expect(eq(int, t.rcs[2], WEFT_ECANCELED));
 }
 
-Test(race, WA08_when_all_fail_it_is_the_first_error_by_time)
+/* WA-4. */
+WorkersTest(race, WA08_when_all_fail_it_is_the_first_error_by_time)
 {
 	t.first_success = true;
 	t.deeds[0] = (struct deed){ .sleeps = WEFT_MS(50), .rc = WEFT_EIO };
@@ -418,7 +439,8 @@ Test(race, WA08_when_all_fail_it_is_the_first_error_by_time)
 	cr_expect(eq(sz, t.winner, 99));
 }
 
-Test(race, WA09_first_success_that_times_out_has_not_failed)
+/* WA-4. */
+WorkersTest(race, WA09_first_success_that_times_out_has_not_failed)
 {
 	t.first_success = true;
 	t.deeds[0] = (struct deed){ .sleeps = WEFT_MS(5), .rc = WEFT_EIO };
@@ -495,7 +517,7 @@ static int run_with_default_timeout(weft_fn *fn, int *rc)
 {
 	struct weft_runtime *rt;
 
-	if (weft_runtime_create(&rt, .workers = 1, .clock = WEFT_CLOCK_VIRTUAL,
+	if (weft_runtime_create(&rt, .workers = test_workers, .clock = WEFT_CLOCK_VIRTUAL,
 				.default_timeout = WEFT_MS(100)) != 0)
 		return 1;
 	struct shielded shielded = { fn, rc };
@@ -520,7 +542,8 @@ static int race_honest_sleepers(void *arg)
 	return 0;
 }
 
-Test(race, WA08_CF02_the_configured_time_out_holds_unless_told_otherwise)
+/* WA-8. */
+WorkersTest(race, WA08_CF02_the_configured_time_out_holds_unless_told_otherwise)
 {
 	int rc[4];
 

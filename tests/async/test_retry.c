@@ -44,6 +44,16 @@ static struct weft_retry_opts opts;
 static struct weft_retry_stats stats;
 static int64_t timeout, cancel_after, took;
 static int outcome;
+static int seen_attempts[MAX], seen_count;
+
+static void fresh(void)
+{
+	sv = (struct service){ 0 };
+	opts = (struct weft_retry_opts){ 0 };
+	stats = (struct weft_retry_stats){ 0 };
+	timeout = cancel_after = 0;
+	seen_count = 0;
+}
 
 static int cancel_later(void *arg)
 {
@@ -85,7 +95,8 @@ static void log_delay(const struct weft_retry_stats *st, void *arg)
 	s->delays++;
 }
 
-Test(retry, RE01_delays_grow_to_their_limit_and_none_comes_last)
+/* RE-1. */
+WorkersTest(retry, RE01_delays_grow_to_their_limit_and_none_comes_last)
 {
 	sv = (struct service){ .rc = WEFT_EAGAIN, .fails = 99 };
 	opts = (struct weft_retry_opts){ .attempts = 6,
@@ -106,7 +117,7 @@ Test(retry, RE01_delays_grow_to_their_limit_and_none_comes_last)
 	cr_expect(eq(i64, took, WEFT_SEC(17)));
 }
 
-Test(retry, RE5_statistics_tell_what_happened)
+WorkersTest(retry, RE5_statistics_tell_what_happened)
 {
 	sv = (struct service){ .rc = WEFT_EAGAIN, .fails = 2 };
 	opts = (struct weft_retry_opts){ .attempts = 5, .delay = WEFT_SEC(1) };
@@ -118,15 +129,13 @@ Test(retry, RE5_statistics_tell_what_happened)
 	cr_expect(eq(int, stats.last_rc, 0));
 }
 
-static int seen_attempts[MAX], seen_count;
-
 static void see_attempt(const struct weft_retry_stats *st, void *arg)
 {
 	(void)arg;
 	seen_attempts[seen_count++] = (int)st->attempts * 1000 - st->last_rc;
 }
 
-Test(retry, RE5_after_attempt_is_told_of_each)
+WorkersTest(retry, RE5_after_attempt_is_told_of_each)
 {
 	sv = (struct service){ .rc = WEFT_EAGAIN, .fails = 1 };
 	opts = (struct weft_retry_opts){ .attempts = 5, .after_attempt = see_attempt };
@@ -137,7 +146,7 @@ Test(retry, RE5_after_attempt_is_told_of_each)
 	cr_expect(eq(int, seen_attempts[1], 2000));
 }
 
-Test(retry, RE02_what_does_not_pass_is_tried_once)
+WorkersTest(retry, RE02_what_does_not_pass_is_tried_once)
 {
 	const int final[] = { WEFT_EINVAL, WEFT_ENOMEM, WEFT_ESHUTDOWN, WEFT_EIO, WEFT_EPERM };
 	const int passing[] = { WEFT_EAGAIN, WEFT_ETIMEDOUT, WEFT_ECRASHED, -ECONNRESET };
@@ -168,7 +177,7 @@ static bool all_but_eio(int rc, void *arg)
 	return rc != WEFT_EIO;
 }
 
-Test(retry, RE2_a_predicate_decides_but_not_over_what_is_final)
+WorkersTest(retry, RE2_a_predicate_decides_but_not_over_what_is_final)
 {
 	opts = (struct weft_retry_opts){ .attempts = 3, .retryable = all_but_eio };
 	sv = (struct service){ .rc = WEFT_EPERM, .fails = 99 };
@@ -182,7 +191,7 @@ Test(retry, RE2_a_predicate_decides_but_not_over_what_is_final)
 	cr_expect(eq(int, sv.asked, 1));
 }
 
-Test(retry, RE03_a_cancel_from_outside_is_not_retried_whatever_the_predicate_says)
+WorkersTest(retry, RE03_a_cancel_from_outside_is_not_retried_whatever_the_predicate_says)
 {
 	sv = (struct service){ .rc = WEFT_EAGAIN, .fails = 99, .takes = WEFT_SEC(5) };
 	opts = (struct weft_retry_opts){ .attempts = 9, .retryable = always };
@@ -194,7 +203,7 @@ Test(retry, RE03_a_cancel_from_outside_is_not_retried_whatever_the_predicate_say
 	cr_expect(eq(i64, took, WEFT_SEC(2)));
 }
 
-Test(retry, RE3_an_attempt_that_times_out_is_tried_again)
+WorkersTest(retry, RE3_an_attempt_that_times_out_is_tried_again)
 {
 	sv = (struct service){ .takes = WEFT_SEC(5) };
 	opts = (struct weft_retry_opts){ .attempts = 3, .per_attempt = WEFT_SEC(2) };
@@ -205,7 +214,7 @@ Test(retry, RE3_an_attempt_that_times_out_is_tried_again)
 	cr_expect(eq(i64, took, WEFT_SEC(6)));
 }
 
-Test(retry, RE3_a_time_out_outside_is_not_tried_again)
+WorkersTest(retry, RE3_a_time_out_outside_is_not_tried_again)
 {
 	sv = (struct service){ .takes = WEFT_SEC(5) };
 	opts = (struct weft_retry_opts){ .attempts = 3,
@@ -219,7 +228,7 @@ Test(retry, RE3_a_time_out_outside_is_not_tried_again)
 	cr_expect(eq(i64, took, WEFT_SEC(2)));
 }
 
-Test(retry, RE04_a_delay_past_the_deadline_is_not_slept)
+WorkersTest(retry, RE04_a_delay_past_the_deadline_is_not_slept)
 {
 	sv = (struct service){ .rc = WEFT_EAGAIN, .fails = 99, .takes = WEFT_SEC(2) };
 	opts = (struct weft_retry_opts){ .attempts = 9, .delay = WEFT_SEC(4) };
@@ -237,7 +246,7 @@ static int64_t hint(int rc, void *arg)
 	return ((struct service *)arg)->after;
 }
 
-Test(retry, RE4_a_hint_of_the_callee_makes_a_delay_longer)
+WorkersTest(retry, RE4_a_hint_of_the_callee_makes_a_delay_longer)
 {
 	sv = (struct service){ .rc = WEFT_EAGAIN, .fails = 1, .after = WEFT_SEC(9) };
 	opts = (struct weft_retry_opts){
@@ -251,7 +260,7 @@ Test(retry, RE4_a_hint_of_the_callee_makes_a_delay_longer)
 	cr_expect(eq(i64, took, WEFT_SEC(1)));
 }
 
-Test(retry, RE4_a_budget_ends_a_storm_and_success_refills_it)
+WorkersTest(retry, RE4_a_budget_ends_a_storm_and_success_refills_it)
 {
 	struct weft_retry_budget budget = { .tokens = 3, .successes = 2 };
 
@@ -285,6 +294,7 @@ Test(retry, RE4_a_budget_never_holds_more_than_its_tokens)
 	cr_expect(not(weft__retry_spend(&budget)));
 }
 
+/* RE-1. */
 Test(retry, RE05_jitter_stays_in_its_range_and_spreads)
 {
 	enum { SAMPLES = 1000, D = 1000000 };
@@ -310,7 +320,7 @@ Test(retry, RE05_jitter_stays_in_its_range_and_spreads)
 	cr_expect(ge(i64, weft__retry_jitter(&rng, WEFT_JITTER_EQUAL, INT64_MAX), INT64_MAX / 2));
 }
 
-Test(retry, RE05_on_a_virtual_clock_jitter_repeats_and_differs_from_call_to_call)
+WorkersTest(retry, RE05_on_a_virtual_clock_jitter_repeats_and_differs_from_call_to_call)
 {
 	int64_t first[3];
 
@@ -331,6 +341,7 @@ Test(retry, RE05_on_a_virtual_clock_jitter_repeats_and_differs_from_call_to_call
 	cr_expect(ne(i64, first[0], first[1]));
 }
 
+/* RE-1: without an overflow. */
 Test(retry, RE06_a_million_steps_do_not_overflow)
 {
 	int64_t capped = WEFT_SEC(1), free = WEFT_SEC(1);
@@ -346,7 +357,7 @@ Test(retry, RE06_a_million_steps_do_not_overflow)
 	cr_expect(eq(i64, weft__retry_grow(WEFT_NEVER, 1, WEFT_NEVER), WEFT_NEVER));
 }
 
-Test(retry, RE06_a_thousand_attempts_wait_the_limit_each)
+WorkersTest(retry, RE06_a_thousand_attempts_wait_the_limit_each)
 {
 	sv = (struct service){ .rc = WEFT_EAGAIN, .fails = 999 };
 	opts = (struct weft_retry_opts){
@@ -388,7 +399,8 @@ static int interleave(void *arg)
 			   NULL);
 }
 
-Test(retry, RE07_two_that_share_a_policy_count_apart)
+/* RE-1: they do not mix. */
+WorkersTest(retry, RE07_two_that_share_a_policy_count_apart)
 {
 	struct pair p = {
 		.services = { { .rc = WEFT_EAGAIN, .fails = 3 },
@@ -407,7 +419,7 @@ Test(retry, RE07_two_that_share_a_policy_count_apart)
 	}
 }
 
-Test(retry, RE08_a_cancel_ends_a_delay_at_once)
+WorkersTest(retry, RE08_a_cancel_ends_a_delay_at_once)
 {
 	sv = (struct service){ .rc = WEFT_EAGAIN, .fails = 99 };
 	opts = (struct weft_retry_opts){ .attempts = 9, .delay = WEFT_SEC(10) };
@@ -421,6 +433,7 @@ Test(retry, RE08_a_cancel_ends_a_delay_at_once)
 	cr_expect(eq(int, stats.last_rc, WEFT_EAGAIN));
 }
 
+/* RE-1. */
 Test(retry, RE08_options_that_make_no_sense_are_EINVAL)
 {
 	sv = (struct service){ 0 };

@@ -16,6 +16,7 @@ static int seven(void *arg)
 	return 7;
 }
 
+/* IN-1 (a): from a plain thread. */
 Test(run_sync, IN01_run_sync_starts_the_runtime_again_after_a_shutdown)
 {
 	cr_assert(eq(int, weft_run_sync(seven, NULL), 7));
@@ -36,6 +37,7 @@ static int nested(void *arg)
 	return rc;
 }
 
+/* IN-1 (b): on the same task. */
 VirtualTest(run_sync, IN02_run_sync_three_levels_deep)
 {
 	int depth = 3;
@@ -74,6 +76,7 @@ static int task_b(void *arg)
 	return 0;
 }
 
+/* IN-1 (b). */
 TaskTest(run_sync, IN03_a_task_in_run_sync_does_not_hold_its_worker)
 {
 	struct event e = { 0 };
@@ -191,6 +194,7 @@ Test(run_sync, CF03_shutdown_gives_up_at_its_deadline_and_may_be_called_again)
 	cr_assert(eq(int, weft_run_sync(seven, NULL), 7));
 }
 
+/* IN-1 (f). */
 Test(run_sync, CF04_a_forked_child_is_told_that_nothing_works)
 {
 	struct weft_task task = { 0, 1 };

@@ -13,6 +13,7 @@
 
 TestSuite(scope, .timeout = 60);
 
+/* SC-5: an explicit cancel is 0, and caught. */
 TaskTest(scope, SC01_a_second_cancel_is_nothing)
 {
 	struct weft_scope s;
@@ -45,6 +46,7 @@ TaskTest(scope, SC02_every_wait_in_a_cancelled_scope_fails)
 	return weft_scope_leave(&s, WEFT_ECANCELED);
 }
 
+/* SC-9. */
 TaskTest(scope, SC03_a_scope_may_be_cancelled_before_it_is_entered)
 {
 	struct weft_scope s;
@@ -122,6 +124,7 @@ static int branch(void *arg)
 	return weft_group_close(&g, 0);
 }
 
+/* SC-2. */
 TaskTest(scope, SC06_a_cancel_reaches_every_leaf_of_a_tree_once)
 {
 	struct weft_scope s;
@@ -140,6 +143,7 @@ TaskTest(scope, SC06_a_cancel_reaches_every_leaf_of_a_tree_once)
 	return weft_scope_leave(&s, WEFT_ECANCELED);
 }
 
+/* SC-3, and SC-5: whose deadline it was tells of a time-out. */
 TaskTest(scope, SC07_the_outer_deadline_wins_over_a_later_inner_one)
 {
 	struct weft_scope outer, inner;
@@ -189,6 +193,7 @@ static void times_out_at_once(int64_t timeout, int64_t deadline)
 	HOLDS(weft_scope_leave(&s, WEFT_ECANCELED) == WEFT_ETIMEDOUT);
 }
 
+/* SC-9. */
 TaskTest(scope, SC09_a_deadline_now_or_in_the_past_has_passed)
 {
 	(void)arg;
@@ -199,6 +204,7 @@ TaskTest(scope, SC09_a_deadline_now_or_in_the_past_has_passed)
 	return 0;
 }
 
+/* SC-8: before it has passed. */
 TaskTest(scope, SC10_a_deadline_moves_both_ways)
 {
 	struct weft_scope s;
@@ -230,6 +236,7 @@ TaskTest(scope, SC10_a_deadline_that_was_taken_away_does_not_come)
 	return 0;
 }
 
+/* SC-8. */
 TaskTest(scope, SC11_a_deadline_that_has_passed_stays_so)
 {
 	struct weft_scope s;
@@ -261,6 +268,7 @@ TaskTest(scope, SC8_a_deadline_that_has_passed_stays_so_although_its_timer_is_la
 	return 0;
 }
 
+/* SC-5, SC-6: an error stands. */
 TaskTest(scope, SC12_an_error_of_the_body_is_not_hidden_by_the_deadline)
 {
 	struct weft_scope s;
@@ -290,6 +298,7 @@ static int in_ten_seconds(void *arg)
 	return rc;
 }
 
+/* SC-5: a cancel from outside is handed on. */
 TaskTest(scope, SC13_a_cancel_from_outside_is_no_time_out)
 {
 	struct weft_group g;
@@ -360,6 +369,7 @@ static void has_reason(struct weft_reason r, enum weft_reason_kind kind, int cod
 	HOLDS(message ? r.message && strcmp(r.message, message) == 0 : !r.message);
 }
 
+/* SC-7. */
 TaskTest(scope, SC17_the_first_reason_stays)
 {
 	struct weft_scope s;
@@ -393,6 +403,7 @@ static int sees_sibling(void *arg)
 	return rc;
 }
 
+/* SC-7. */
 TaskTest(scope, SC17_a_sibling_is_named_as_the_reason)
 {
 	struct weft_group g;
@@ -409,6 +420,7 @@ TaskTest(scope, SC17_a_sibling_is_named_as_the_reason)
 	return 0;
 }
 
+/* SC-7. */
 TaskTest(scope, SC17_a_cancel_from_outside_is_the_parents)
 {
 	struct weft_scope outer, inner;
@@ -431,6 +443,7 @@ static int leaves_anothers(void *arg)
 	return 0;
 }
 
+/* CO-7: a code, and the state of the others as it was; SC-9: entered once. */
 TaskTest(scope, SC18_misuse_is_refused_and_changes_nothing)
 {
 	struct weft_scope outer, inner;
@@ -502,6 +515,7 @@ static int cancels_outermost(void *arg)
 	return 0;
 }
 
+/* SC-2: without recursion. */
 TaskTest(scope, SC19_five_thousand_nested_scopes)
 {
 	struct weft_group g;
@@ -558,6 +572,7 @@ static int two_under_a_token(void *arg)
 	return weft_scope_leave(&s, rc);
 }
 
+/* SC-2: each is woken once. */
 TaskTest(scope, SC21_a_token_cancels_its_descendants_and_no_other)
 {
 	struct named parent = { 0 }, a = { 0 }, b = { 0 };
@@ -632,6 +647,7 @@ static int waits_for_a_shielded_child(void *arg)
 	return 0;
 }
 
+/* SC-2: nothing is told twice, and nothing polls. */
 Test(scope, SC23_waiting_for_a_shield_takes_no_cpu)
 {
 	struct weft_config real = { .workers = 2 };
@@ -678,6 +694,7 @@ TaskTest(scope, SC24_a_wait_that_is_not_abortable_ends_first)
 	return weft_group_close(&g, weft_check());
 }
 
+/* SC-6. */
 TaskTest(scope, SC25_a_result_after_the_deadline_counts)
 {
 	struct weft_scope s;
@@ -739,6 +756,7 @@ TaskTest(scope, SC26_sleepers_wake_by_deadline)
 	return 0;
 }
 
+/* SC-3. */
 TaskTest(scope, SC27_a_shield_hides_deadlines_too)
 {
 	struct weft_scope outer, shield;

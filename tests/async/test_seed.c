@@ -68,6 +68,7 @@ static struct trace run_with(uint64_t seed)
 	return t;
 }
 
+/* CF-4. */
 Test(seed, the_same_seed_is_the_same_order)
 {
 	for (uint64_t seed = 1; seed <= 20; seed++) {

@@ -9,6 +9,7 @@
 
 #include "support/assert.h"
 #include "support/tasks.h"
+#include "support/workers.h"
 
 TestSuite(select, .timeout = 60);
 
@@ -32,13 +33,18 @@ static int seen[8];
 static int run(weft_fn *fn)
 {
 	struct weft_runtime *rt;
-	int rc = weft_runtime_create(&rt, .workers = 1, .clock = WEFT_CLOCK_VIRTUAL);
+	int rc = weft_runtime_create(&rt, .workers = test_workers, .clock = WEFT_CLOCK_VIRTUAL);
 
 	if (rc != 0)
 		return rc;
 	rc = weft_runtime_run(rt, fn, NULL);
 	weft_runtime_destroy(rt);
 	return rc;
+}
+
+/* begin() does that. */
+static void fresh(void)
+{
 }
 
 static void begin(size_t capacity)
@@ -119,7 +125,7 @@ static int lowest(void *arg)
 	return end();
 }
 
-Test(select, of_several_that_can_happen_it_is_the_lowest_index)
+WorkersTest(select, of_several_that_can_happen_it_is_the_lowest_index)
 {
 	cr_expect(eq(int, run(lowest), 0));
 	cr_expect(eq(int, seen[0], 1));
@@ -198,7 +204,7 @@ static int mixed(void *arg)
 	return end();
 }
 
-Test(select, a_select_of_sends_and_receives_does_the_one_that_can)
+WorkersTest(select, a_select_of_sends_and_receives_does_the_one_that_can)
 {
 	cr_expect(eq(int, run(mixed), 0));
 	cr_expect(eq(int, seen[0], PENDING));
@@ -225,7 +231,7 @@ static int one_only(void *arg)
 	return end();
 }
 
-Test(select, one_case_happens_and_no_other)
+WorkersTest(select, one_case_happens_and_no_other)
 {
 	cr_expect(eq(int, run(one_only), 0));
 	cr_expect(eq(int, seen[0], 0));
@@ -252,7 +258,7 @@ static int passed_over(void *arg)
 	return end();
 }
 
-Test(select, a_select_served_elsewhere_is_passed_over)
+WorkersTest(select, a_select_served_elsewhere_is_passed_over)
 {
 	cr_expect(eq(int, run(passed_over), 0));
 	cr_expect(eq(int, seen[0], 0));
@@ -276,7 +282,7 @@ static int facing(void *arg)
 	return end();
 }
 
-Test(select, two_selects_that_face_each_other_exchange_one_item)
+WorkersTest(select, two_selects_that_face_each_other_exchange_one_item)
 {
 	cr_expect(eq(int, run(facing), 0));
 	cr_expect(eq(int, b.chosen, 0));
@@ -301,7 +307,7 @@ static int itself(void *arg)
 	return end();
 }
 
-Test(select, a_select_does_not_meet_itself)
+WorkersTest(select, a_select_does_not_meet_itself)
 {
 	cr_expect(eq(int, run(itself), 0));
 	cr_expect(eq(int, seen[0], PENDING));
@@ -330,7 +336,7 @@ static int into_room(void *arg)
 	return end();
 }
 
-Test(select, SY24_a_select_that_waits_to_send_owns_the_place)
+WorkersTest(select, SY24_a_select_that_waits_to_send_owns_the_place)
 {
 	cr_expect(eq(int, run(into_room), 0));
 	cr_expect(eq(int, seen[0], 1));
@@ -355,7 +361,7 @@ static int closed_meanwhile(void *arg)
 	return end();
 }
 
-Test(select, a_close_is_what_happens)
+WorkersTest(select, a_close_is_what_happens)
 {
 	cr_expect(eq(int, run(closed_meanwhile), 0));
 	cr_expect(eq(int, b.chosen, 1));
@@ -384,7 +390,7 @@ static int cancelled(void *arg)
 	return end();
 }
 
-Test(select, ST20_a_cancelled_select_did_nothing)
+WorkersTest(select, ST20_a_cancelled_select_did_nothing)
 {
 	cr_expect(eq(int, run(cancelled), 0));
 	cr_expect(eq(int, a.chosen, WEFT_ECANCELED));
@@ -408,7 +414,7 @@ static int served_first(void *arg)
 	return end();
 }
 
-Test(select, ST20_a_select_served_before_the_cancel_has_its_item)
+WorkersTest(select, ST20_a_select_served_before_the_cancel_has_its_item)
 {
 	cr_expect(eq(int, run(served_first), 0));
 	cr_expect(eq(int, seen[0], 0));
@@ -442,12 +448,14 @@ static int many(void *arg)
 	return 0;
 }
 
-Test(select, hundreds_of_cases_are_as_good_as_two)
+WorkersTest(select, hundreds_of_cases_are_as_good_as_two)
 {
 	struct weft_channel ch[MANY];
 	struct weft_runtime *rt;
 
-	cr_assert(eq(int, weft_runtime_create(&rt, .workers = 1, .clock = WEFT_CLOCK_VIRTUAL), 0));
+	cr_assert(eq(int,
+		     weft_runtime_create(&rt, .workers = test_workers, .clock = WEFT_CLOCK_VIRTUAL),
+		     0));
 	cr_expect(eq(int, weft_runtime_run(rt, many, ch), 0));
 	weft_runtime_destroy(rt);
 	cr_expect(eq(int, seen[0], 0));

@@ -14,7 +14,17 @@ TestSuite(sem, .timeout = 60);
 TestSuite(limiter, .timeout = 60);
 
 static struct weft_sem sem;
+static struct weft_limiter lim;
 static int saw[16];
+
+static void fresh(void)
+{
+	memset(&sem, 0, sizeof sem);
+	weft_limiter_fini(&lim);
+	memset(&lim, 0, sizeof lim);
+	memset(saw, 0, sizeof saw);
+	forget_all();
+}
 
 /* Wants so many, and keeps them. */
 struct taker {
@@ -43,8 +53,8 @@ static void takers_wait(struct weft_group *g, struct taker *t, int n)
 		t[i].letter = (char)('a' + i);
 		t[i].rc = 1;
 		weft_spawn(g, take, &t[i], .task = &t[i].task);
+		calm();
 	}
-	calm();
 }
 
 static int end(struct weft_group *g)
@@ -89,7 +99,7 @@ static int cancel_two_of_four(void *arg)
 	return end(&g);
 }
 
-Test(sem, SY06_one_release_reaches_the_first_who_is_not_cancelled)
+WorkersTest(sem, SY06_one_release_reaches_the_first_who_is_not_cancelled)
 {
 	struct taker t[4] = { 0 };
 
@@ -115,6 +125,7 @@ static int release_and_want_again(void *arg)
 	return weft_group_close(&g, 0);
 }
 
+/* With more workers those that got one together run in any order. */
 Test(sem, SY07_SY03_permits_go_out_in_the_order_of_arrival)
 {
 	struct taker t[4] = { [3] = { .n = 1, .letter = 'd' } };
@@ -136,7 +147,7 @@ static int acquire_cancelled(void *arg)
 	return weft_scope_leave(&s, 0);
 }
 
-Test(sem, SY08_under_a_cancel_a_free_permit_is_not_taken)
+WorkersTest(sem, SY08_under_a_cancel_a_free_permit_is_not_taken)
 {
 	weft_sem_init(&sem, 1, 2);
 	cr_assert(eq(int, run_virtual(acquire_cancelled, NULL), 0));
@@ -152,14 +163,14 @@ static int many_behind_few(void *arg)
 
 	takers_wait(&g, t, 4);
 	for (int i = 0; i < 6; i++) {
-		weft_sem_release(&sem);
 		note('0');
+		weft_sem_release(&sem);
 		calm();
 	}
 	return weft_group_close(&g, 0);
 }
 
-Test(sem, SY09_who_wants_many_is_not_starved_by_those_who_want_few)
+WorkersTest(sem, SY09_who_wants_many_is_not_starved_by_those_who_want_few)
 {
 	struct taker t[] = { { .n = 1 }, { .n = 3 }, { .n = 1 }, { .n = 1 } };
 
@@ -184,7 +195,7 @@ static int too_many(void *arg)
 	return end(&g);
 }
 
-Test(sem, SY09_more_than_max_is_refused_at_once_and_in_nobodys_way)
+WorkersTest(sem, SY09_more_than_max_is_refused_at_once_and_in_nobodys_way)
 {
 	weft_sem_init(&sem, 0, 2);
 	cr_assert(eq(int, run_virtual(too_many, NULL), 0));
@@ -220,7 +231,7 @@ static int cancel_one(void *arg)
 	return weft_group_close(&g, 0);
 }
 
-Test(sem, SY11_SY17_a_cancelled_acquire_leaves_the_count_alone)
+WorkersTest(sem, SY11_SY17_a_cancelled_acquire_leaves_the_count_alone)
 {
 	struct taker t = { 0 };
 
@@ -245,7 +256,7 @@ static int cancel_second(void *arg)
 	return end(&g);
 }
 
-Test(sem, SY12_the_cancel_of_the_second_does_not_wake_the_first)
+WorkersTest(sem, SY12_the_cancel_of_the_second_does_not_wake_the_first)
 {
 	struct taker t[2] = { 0 };
 
@@ -270,7 +281,7 @@ static int cancel_head(void *arg)
 	return end(&g);
 }
 
-Test(sem, SY2_when_a_large_request_goes_away_small_ones_behind_it_go_on)
+WorkersTest(sem, SY2_when_a_large_request_goes_away_small_ones_behind_it_go_on)
 {
 	struct taker t[] = { { .n = 3 }, { .n = 1 }, { .n = 1 } };
 
@@ -297,21 +308,19 @@ static int release_for_a_thread(void *arg)
 	return weft_sem_release(&sem);
 }
 
-Test(sem, a_plain_thread_waits_for_a_task)
+WorkersTest(sem, a_plain_thread_waits_for_a_task)
 {
 	struct taker t = { .rc = 1 };
 	pthread_t thread;
 
 	pthread_create(&thread, NULL, thread_takes, &t);
-	cr_assert(eq(int, run_on(1, release_for_a_thread, NULL), 0));
+	cr_assert(eq(int, run_on(test_workers, release_for_a_thread, NULL), 0));
 	pthread_join(thread, NULL);
 	cr_expect(eq(int, t.rc, 0));
 	cr_expect(eq(sz, weft_sem_value(&sem), 0));
 }
 
 /* --- capacity limiter -------------------------------------------------------- */
-
-static struct weft_limiter lim;
 
 static int borrow(void *arg)
 {
@@ -355,7 +364,7 @@ static int misuse(void *arg)
 	return weft_group_close(&g, 0);
 }
 
-Test(limiter, SY15_one_token_for_each_borrower_be_it_a_task_or_a_key)
+WorkersTest(limiter, SY15_one_token_for_each_borrower_be_it_a_task_or_a_key)
 {
 	static const int wanted[] = { WEFT_EPERM,
 				      0,
@@ -386,8 +395,8 @@ static int raise_from_zero(void *arg)
 	for (int i = 0; i < 3; i++) {
 		saw[i] = 1;
 		weft_spawn(&g, borrow, &saw[i]);
+		calm();
 	}
-	calm();
 	saw[3] = (int)weft_limiter_stats(&lim).waiters;
 	weft_limiter_set_total(&lim, 2);
 	saw[4] = (int)weft_limiter_stats(&lim).borrowed;
@@ -397,7 +406,7 @@ static int raise_from_zero(void *arg)
 	return weft_group_close(&g, 0);
 }
 
-Test(limiter, SY16_with_no_tokens_all_wait_until_there_are_some)
+WorkersTest(limiter, SY16_with_no_tokens_all_wait_until_there_are_some)
 {
 	cr_assert(eq(int, run_virtual(raise_from_zero, NULL), 0));
 	cr_expect(eq(int, saw[3], 3));
@@ -429,7 +438,7 @@ static int lower(void *arg)
 	return weft_group_close(&g, 0);
 }
 
-Test(limiter, SY6_a_total_below_what_is_lent_holds_until_enough_came_back)
+WorkersTest(limiter, SY6_a_total_below_what_is_lent_holds_until_enough_came_back)
 {
 	cr_assert(eq(int, run_virtual(lower, NULL), 0));
 	cr_expect(eq(int, saw[1], 1), "one token is out, and one is all there may be");
@@ -462,7 +471,7 @@ static int cancel_borrower(void *arg)
 	return weft_group_close(&g, 0);
 }
 
-Test(limiter, SY17_a_cancelled_borrower_is_forgotten)
+WorkersTest(limiter, SY17_a_cancelled_borrower_is_forgotten)
 {
 	cr_assert(eq(int, run_virtual(cancel_borrower, NULL), 0));
 	cr_expect(eq(int, saw[0], WEFT_EDEADLK), "it waits for one already");

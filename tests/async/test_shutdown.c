@@ -4,6 +4,7 @@
  */
 #include <criterion/criterion.h>
 
+#include "async/async.h"
 #include "async/clock.h"
 #include "support/assert.h"
 #include "support/child.h"
@@ -147,6 +148,7 @@ static int request(void *arg)
 	return sleep_on(s);
 }
 
+/* IN-1 (e): and then a run is refused. */
 Test(shutdown, CF_2_a_task_may_request_it)
 {
 	struct sleeper s = { 0 };
@@ -181,6 +183,100 @@ Test(shutdown, CF_2_requested_in_a_runtime_of_ones_own_is_of_that)
 	cr_expect(eq(int, weft_runtime_run(rt, nothing, NULL), WEFT_ESHUTDOWN));
 	cr_expect(eq(int, weft_run_sync(nothing, NULL), 0));
 	weft_runtime_destroy(rt);
+}
+
+/* --- grace ------------------------------------------------------------------------ */
+
+/* When each of three tasks ended, after the request, and how. */
+struct asked {
+	uint32_t begun;
+	int64_t began, soft, work, hard;
+	int soft_rc, work_rc, hard_rc, kind;
+	bool requested;
+};
+
+static int ends_when_asked(void *arg)
+{
+	struct asked *a = arg;
+
+	store_release(&a->begun, 1);
+	a->soft_rc = weft_sleep_soft(WEFT_SEC(3600));
+	a->soft = weft_now() - a->began;
+	a->requested = weft_cancel_requested();
+	a->kind = weft_cancel_reason().kind;
+	return a->soft_rc;
+}
+
+static int finishes_its_work(void *arg)
+{
+	struct asked *a = arg;
+
+	a->work_rc = weft_sleep(WEFT_MS(500));
+	a->work = weft_now() - a->began;
+	return a->work_rc;
+}
+
+static int ends_when_cancelled(void *arg)
+{
+	struct asked *a = arg;
+
+	a->hard_rc = weft_sleep_forever();
+	a->hard = weft_now() - a->began;
+	return a->hard_rc;
+}
+
+static int requests_with_grace(void *arg)
+{
+	struct asked *a = arg;
+	struct weft_group g;
+
+	weft_group_open(&g);
+	a->began = weft_now();
+	weft_spawn(&g, ends_when_asked, a);
+	weft_spawn(&g, finishes_its_work, a);
+	weft_spawn(&g, ends_when_cancelled, a);
+	weft_wait_all_blocked();
+	weft_request_shutdown();
+	weft_request_shutdown();
+	return weft_group_close(&g, 0);
+}
+
+Test(shutdown, CF_2_with_grace_it_asks_first_and_cancels_later)
+{
+	for (size_t i = 0; i < COUNT_OF(worker_counts); i++) {
+		struct asked a = { 0 };
+		struct weft_runtime *rt;
+
+		cr_assert(eq(int,
+			     weft_runtime_create(&rt, .workers = worker_counts[i],
+						 .clock = WEFT_CLOCK_VIRTUAL,
+						 .shutdown_grace = WEFT_SEC(1)),
+			     0));
+		cr_expect(eq(int, weft_runtime_run(rt, requests_with_grace, &a), WEFT_ECANCELED));
+		weft_runtime_destroy(rt);
+		cr_expect(eq(int, a.soft_rc, WEFT_ECANCELED));
+		cr_expect(eq(i64, a.soft, 0));
+		cr_expect(a.requested);
+		cr_expect(eq(int, a.kind, WEFT_REASON_SHUTDOWN));
+		cr_expect(eq(int, a.work_rc, 0), "what is under way comes to its end");
+		cr_expect(eq(i64, a.work, WEFT_MS(500)));
+		cr_expect(eq(int, a.hard_rc, WEFT_ECANCELED));
+		cr_expect(eq(i64, a.hard, WEFT_SEC(1)));
+	}
+}
+
+/* By the real clock, and over before the grace is. */
+Test(shutdown, CF_2_grace_is_not_waited_for_when_nobody_needs_it)
+{
+	struct asked a = { 0 };
+	struct runner r;
+
+	cr_assert(eq(int, weft_configure(.shutdown_grace = WEFT_SEC(3600)), 0));
+	runner_start(&r, NULL, ends_when_asked, &a);
+	until(&a.begun, 1);
+	cr_expect(eq(int, weft_shutdown(WEFT_NEVER), 0));
+	cr_expect(eq(int, runner_join(&r), WEFT_ECANCELED));
+	cr_expect(eq(int, weft_run_sync(nothing, NULL), 0));
 }
 
 /* --- what does not end ------------------------------------------------------------- */
@@ -234,6 +330,220 @@ Test(shutdown, CF03_past_its_deadline_is_etimedout_and_names_what_is_stuck)
 	cr_expect(ne(ptr, strstr(said, "group customers, 1 to join"), NULL), "%s", said);
 	cr_expect(ne(ptr, strstr(said, "task stuck-one: waits for a blocking call"), NULL), "%s",
 		  said);
+}
+
+/* --- calls that were abandoned ----------------------------------------------------- */
+
+/* Goes on when nobody waits for it any more; what it asks is in ask(). */
+struct left_over {
+	uint32_t begun, go;
+	uint32_t asked, dropped;
+	struct weft_task task; /* that is over */
+	struct weft_stats stats;
+};
+
+static struct left_over left_over;
+
+/* Everything that may be called from a plain thread and looks for the runtime. */
+static void ask(struct left_over *l)
+{
+	FILE *nowhere = fopen("/dev/null", "w");
+
+	weft_worker_count();
+	weft_worker_index();
+	weft_stats(-1, &l->stats);
+	weft_task_state(l->task);
+	weft_task_result(l->task, NULL);
+	weft_task_cancel(l->task);
+	weft_task_forget(l->task);
+	weft_configure(.block_warn = WEFT_MS(200));
+	weft_dump(nowhere);
+	fclose(nowhere);
+	weft_request_shutdown();
+	add_seqcst(&l->asked, 1);
+}
+
+static int runs_on(void *arg)
+{
+	struct left_over *l = *(struct left_over **)arg;
+
+	store_release(&l->begun, 1);
+	until(&l->go, 1);
+	ask(l);
+	return 0;
+}
+
+static void drop_left_over(void *arg)
+{
+	struct left_over *l = *(struct left_over **)arg;
+
+	ask(l);
+	store_release(&l->dropped, 1);
+}
+
+static int call_and_abandon(void *arg)
+{
+	struct left_over *l = arg;
+
+	l->task = weft_task_self();
+	return weft_to_thread(runs_on, &l, .abandon = true, .copy = sizeof l,
+			      .drop = drop_left_over);
+}
+
+static int cancel_when_begun(void *arg)
+{
+	struct left_over *l = arg;
+	struct weft_group g;
+	int rc = weft_group_open(&g);
+
+	if (rc == 0)
+		rc = weft_spawn(&g, call_and_abandon, l);
+	while (rc == 0 && load_acquire(&l->begun) == 0)
+		weft_yield();
+	weft_group_cancel(&g);
+	return weft_group_close(&g, rc);
+}
+
+/* The default runtime has no task any more, and a call that runs on. */
+static struct left_over *leave_a_call(void)
+{
+	cr_assert(eq(int, weft_run_sync(cancel_when_begun, &left_over), 0));
+	cr_assert(eq(u32, load_acquire(&left_over.begun), 1));
+	return &left_over;
+}
+
+/* Returns when a shutdown waits for the threads of the runtime. */
+static void until_it_waits(void)
+{
+	bool waits = false;
+
+	while (!waits) {
+		struct weft_runtime *rt = weft__default_hold();
+		waits = rt && load_relaxed(&rt->async->pool.closed);
+		weft__default_release();
+		sched_yield();
+	}
+}
+
+struct shutting {
+	pthread_t thread;
+	int64_t deadline;
+	int rc;
+};
+
+static void *shut_down_by(void *arg)
+{
+	struct shutting *s = arg;
+
+	s->rc = weft_shutdown(s->deadline);
+	return NULL;
+}
+
+static void begin_to_shut_down(struct shutting *s, int64_t deadline)
+{
+	s->deadline = deadline;
+	s->rc = -1;
+	pthread_create(&s->thread, NULL, shut_down_by, s);
+}
+
+static int join_shutting(struct shutting *s)
+{
+	pthread_join(s->thread, NULL);
+	return s->rc;
+}
+
+static int64_t in_an_hour(void)
+{
+	return weft__monotonic() + WEFT_SEC(3600);
+}
+
+static void an_abandoned_call_asks(int64_t deadline)
+{
+	struct left_over *l = leave_a_call();
+	struct shutting s;
+
+	begin_to_shut_down(&s, deadline);
+	until_it_waits();
+	store_release(&l->go, 1);
+	cr_expect(eq(int, join_shutting(&s), 0));
+	cr_expect(eq(u32, l->asked, 2));
+	cr_expect(eq(u32, l->dropped, 1), "shutdown waits for what was abandoned");
+	cr_expect(eq(int, weft_run_sync(nothing, NULL), 0));
+}
+
+Test(shutdown, CF_2_an_abandoned_call_may_ask_about_the_runtime_that_waits_for_it)
+{
+	an_abandoned_call_asks(WEFT_NEVER);
+}
+
+Test(shutdown, CF_2_and_so_it_may_when_the_shutdown_has_a_deadline)
+{
+	an_abandoned_call_asks(in_an_hour());
+}
+
+/* Two shutdowns that would wait for long, of which one does it for both. */
+static void nobody_waits_longer_than_he_said(int64_t deadline)
+{
+	struct left_over *l = leave_a_call();
+	struct shutting s[2];
+
+	begin_to_shut_down(&s[0], deadline);
+	begin_to_shut_down(&s[1], deadline);
+	until_it_waits();
+	cr_expect(eq(int, weft_run_sync(nothing, NULL), WEFT_ESHUTDOWN));
+	cr_expect(eq(int, weft_shutdown(0), WEFT_ETIMEDOUT));
+	cr_expect(eq(int, weft_shutdown(-1), WEFT_ETIMEDOUT));
+	cr_expect(eq(int, weft_shutdown(weft__monotonic() + WEFT_MS(1)), WEFT_ETIMEDOUT));
+	store_release(&l->go, 1);
+	cr_expect(eq(int, join_shutting(&s[0]), 0));
+	cr_expect(eq(int, join_shutting(&s[1]), 0));
+	cr_expect(eq(int, weft_run_sync(nothing, NULL), 0));
+}
+
+Test(shutdown, CF_2_each_caller_keeps_its_own_deadline)
+{
+	nobody_waits_longer_than_he_said(WEFT_NEVER);
+}
+
+Test(shutdown, CF_2_and_so_it_does_behind_another_deadline)
+{
+	nobody_waits_longer_than_he_said(in_an_hour());
+}
+
+/* Whoever does the work, and whoever gives up, one that has the time sees the end. */
+Test(shutdown, CF_2_goes_on_when_the_caller_that_did_the_work_gives_up)
+{
+	struct left_over *l = leave_a_call();
+	struct shutting early, late;
+
+	begin_to_shut_down(&early, weft__monotonic() + WEFT_MS(20));
+	begin_to_shut_down(&late, in_an_hour());
+	cr_expect(eq(int, join_shutting(&early), WEFT_ETIMEDOUT));
+	cr_expect(eq(int, weft_run_sync(nothing, NULL), WEFT_ESHUTDOWN));
+	store_release(&l->go, 1);
+	cr_expect(eq(int, join_shutting(&late), 0));
+	cr_expect(eq(u32, l->dropped, 1));
+	cr_expect(eq(int, weft_run_sync(nothing, NULL), 0));
+}
+
+static void child_with_a_call_left(void)
+{
+	struct shutting s;
+
+	leave_a_call();
+	begin_to_shut_down(&s, WEFT_NEVER);
+	until_it_waits();
+	CHILD_CHECK(weft_shutdown(weft__monotonic() + WEFT_MS(1)) == WEFT_ETIMEDOUT);
+	store_release(&left_over.go, 1);
+	CHILD_CHECK(join_shutting(&s) == 0);
+}
+
+Test(shutdown, CF_2_who_gives_up_is_told_of_calls_that_another_waits_for)
+{
+	char said[CHILD_SAYS];
+
+	cr_expect(eq(int, child_says(child_with_a_call_left, said), 0), "%s", said);
+	cr_expect(ne(ptr, strstr(said, "and 1 blocking calls"), NULL), "%s", said);
 }
 
 /* --- the end of the process ---------------------------------------------------------- */

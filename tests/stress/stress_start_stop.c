@@ -5,7 +5,8 @@
  * Three shapes.  One thread that runs and shuts down in turn, so that every job is
  * the first and the last one of a runtime.  Threads that run while others shut
  * down, some with a deadline that has passed: each run ends with its task run once,
- * or is refused and its task not run, and the runtime starts again every time.
+ * or is refused and its task not run, and the runtime starts again every time; others
+ * ask for what the runtime knows, whether it starts, runs or ends.
  * And a runtime of its own for every round, whose workers are taken down while
  * they are still looking for work.
  *
@@ -15,7 +16,7 @@
 
 #include "support/stress.h"
 
-enum { RUNNERS = 4, STOPPERS = 3 };
+enum { RUNNERS = 4, STOPPERS = 3, ASKERS = 2 };
 
 /* Sanitizers make the start of a runtime ten times as dear. */
 enum { ROUNDS = WEFT__SANITIZED ? 250 : 1000 };
@@ -82,16 +83,34 @@ static void stop_often(unsigned self)
 	}
 }
 
+static void ask_often(unsigned self)
+{
+	struct weft_stats stats;
+	struct weft_task none = { 1 + self, 1 };
+
+	while (load_acquire(&runners_left) != 0) {
+		int rc = weft_stats(-1, &stats);
+
+		STRESS_CHECK(rc == 0 || rc == WEFT_ESHUTDOWN);
+		STRESS_CHECK(weft_worker_count() > 0);
+		STRESS_CHECK(weft_task_state(none) == WEFT_TASK_UNKNOWN);
+		STRESS_CHECK(weft_configure(.block_warn = WEFT_MS(100 + self)) == 0);
+		sched_yield();
+	}
+}
+
 static void run_against(void)
 {
-	struct stress_thread runners[RUNNERS], stoppers[STOPPERS];
+	struct stress_thread runners[RUNNERS], stoppers[STOPPERS], askers[ASKERS];
 
 	each = 2 * ROUNDS * (uint64_t)stress_scale;
 	runners_left = RUNNERS;
 	stress_start(runners, RUNNERS, run_often);
 	stress_start(stoppers, STOPPERS, stop_often);
+	stress_start(askers, ASKERS, ask_often);
 	stress_join(runners, RUNNERS);
 	stress_join(stoppers, STOPPERS);
+	stress_join(askers, ASKERS);
 	STRESS_CHECK(weft_shutdown(WEFT_NEVER) == 0);
 	STRESS_CHECK(run_in_turn(2) == 2); /* it still starts and stops */
 }

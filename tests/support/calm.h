@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * calm.h - tests of tasks that wait: one worker, and time that stands still
+ * calm.h - tests of tasks that wait, and time that stands still
  *
  * What a test does runs as one task, with children in a group.  calm() returns when all
  * of these wait, so what comes next happens in a known order.  What they saw goes into
@@ -13,11 +13,14 @@
 
 #include <weft/weft.h>
 
+#include "deque/atomic.h"
+#include "support/workers.h"
+
 /* Runs fn(arg) on a runtime of its own. */
 static inline int run_virtual(weft_fn *fn, void *arg)
 {
 	struct weft_runtime *rt;
-	int rc = weft_runtime_create(&rt, .workers = 1, .clock = WEFT_CLOCK_VIRTUAL);
+	int rc = weft_runtime_create(&rt, .workers = test_workers, .clock = WEFT_CLOCK_VIRTUAL);
 
 	if (rc != 0)
 		return rc;
@@ -34,15 +37,20 @@ static inline void calm(void)
 
 /* A letter for everything that happens, in its order. */
 static char happened[1024];
+static uint32_t happenings;
+
+static inline void forget_all(void)
+{
+	memset(happened, 0, sizeof happened);
+	happenings = 0;
+}
 
 static inline void note(char letter)
 {
-	size_t n = strlen(happened);
+	uint32_t n = add_seqcst(&happenings, 1);
 
-	if (n + 1 < sizeof happened) {
+	if (n + 1 < sizeof happened)
 		happened[n] = letter;
-		happened[n + 1] = '\0';
-	}
 }
 
 #endif

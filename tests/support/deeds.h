@@ -7,11 +7,13 @@
 
 #include <weft/weft.h>
 
-/* Runs fn(arg) on a runtime of its own, with one worker and a virtual clock. */
+#include "support/workers.h"
+
+/* Runs fn(arg) on a runtime of its own, with a virtual clock. */
 static inline int run_virtually(weft_fn *fn, void *arg)
 {
 	struct weft_runtime *rt;
-	int rc = weft_runtime_create(&rt, .workers = 1, .clock = WEFT_CLOCK_VIRTUAL);
+	int rc = weft_runtime_create(&rt, .workers = test_workers, .clock = WEFT_CLOCK_VIRTUAL);
 
 	if (rc != 0)
 		return rc;
