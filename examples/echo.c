@@ -10,7 +10,6 @@
 #include <weft/weft.h>
 
 static unsigned clients;
-static struct sockaddr_in address;
 static struct weft_barrier all;
 
 static int echo(void *arg)
@@ -24,22 +23,21 @@ static int echo(void *arg)
 static int client(void *arg)
 {
 	int fd = socket(AF_INET, SOCK_STREAM, 0), back = -1;
-	int rc = weft_connect(fd, arg, sizeof address);
+	int rc = weft_connect(fd, arg, sizeof(struct sockaddr_in));
 	if (rc == 0)
 		rc = weft_barrier_wait(&all, NULL);
 	for (int word = 0; word < 10 && rc == 0; word++) {
 		weft_write_full(fd, &word, sizeof word);
 		rc = weft_read_full(fd, &back, sizeof back) > 0 && back == word ? 0 : WEFT_EIO;
 	}
-	if (rc == 0)
-		rc = weft_barrier_wait(&all, NULL);
-	weft_close(fd);
-	return rc;
+	return weft_close(fd), rc;
 }
 
 static int serve(void *arg)
 {
 	struct weft_group g;
+	struct sockaddr_in address;
+	getsockname(*(int *)arg, (struct sockaddr *)&address, &(socklen_t){ sizeof address });
 	int rc = weft_group_open(&g, .timeout = WEFT_SEC(60));
 	for (unsigned i = 0; i < clients && rc == 0; i++) {
 		weft_spawn(&g, client, &address);
@@ -51,16 +49,12 @@ static int serve(void *arg)
 
 int main(int argc, char **argv)
 {
-	struct rlimit files;
 	clients = argc > 1 ? (unsigned)atoi(argv[1]) : 100;
-	getrlimit(RLIMIT_NOFILE, &files);
-	files.rlim_cur = files.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &files);
-	if (files.rlim_max < 2 * clients + 20)
+	struct rlimit files = { 2 * clients + 20, 2 * clients + 20 };
+	if (setrlimit(RLIMIT_NOFILE, &files) != 0)
 		return printf("%u descriptors are needed: ulimit -Hn\n", 2 * clients + 20), 1;
 	int listener = socket(AF_INET, SOCK_STREAM, 0);
 	listen(listener, 100); /* on a port that the kernel chooses */
-	getsockname(listener, (struct sockaddr *)&address, &(socklen_t){ sizeof address });
 	weft_barrier_init(&all, clients);
 	int rc = weft_run_sync(serve, &listener);
 	printf("%u connections at once, 10 words on each: %s\n", clients, weft_strerror(rc));

@@ -20,7 +20,8 @@
  *              waited for.
  *   errors     what fn returned, or WEFT_ENOTASK without a task to act for,
  *              WEFT_ECLOSED, WEFT_ESHUTDOWN, WEFT_ECANCELED.
- *   blocking   from_thread and future_wait hold the thread, or suspend the task.
+ *   blocking   from_thread and future_wait hold the thread, or suspend the task;
+ *              portal_close suspends the task.  The others do not wait.
  */
 #ifndef WEFT_INTEROP_H
 #define WEFT_INTEROP_H
@@ -36,13 +37,19 @@ struct weft_portal {
 	unsigned char weft__private[384] __attribute__((aligned(16)));
 };
 
+/* A scope of the calling task, to be closed by it; what is called through it sees the
+ * bindings (weft/local.h) of this moment.  WEFT_ECANCELED when the caller is cancelled
+ * already, WEFT_EINVAL, WEFT_ENOTASK. */
 WEFT_API int weft_portal_open(struct weft_portal *portal);
 
 /* No calls from here on: WEFT_ECLOSED.  rc < 0 cancels those under way; all are waited
- * for.  The result is that of leaving a scope with rc. */
+ * for, also when the caller is cancelled, which they see.  The result is that of leaving a
+ * scope with rc.  WEFT_EPERM for a portal of another task, WEFT_EINVAL when it is not open,
+ * or not the innermost of the caller's scopes, WEFT_ENOTASK. */
 WEFT_API int weft_portal_close(struct weft_portal *portal, int rc);
 
-/* Runs fn(arg) as a task in the scope of the portal, and waits for it. */
+/* Runs fn(arg) as a task in the scope of the portal, and waits for it.  No cancel ends the
+ * waiting, but it reaches what runs. */
 WEFT_API int weft_from_thread(struct weft_portal *portal, weft_fn *fn, void *arg);
 
 /* A call that is under way. */
@@ -54,8 +61,8 @@ struct weft_future {
 WEFT_API int weft_from_thread_nowait(struct weft_portal *portal, weft_fn *fn, void *arg,
 				     struct weft_future *future);
 
-/* Waits for the end; *rc (may be NULL) is what fn returned.  From a task: WEFT_ECANCELED
- * leaves it under way. */
+/* Waits for the end, any number of tasks and threads at once; *rc (may be NULL) is what fn
+ * returned.  From a task: WEFT_ECANCELED leaves it under way. */
 WEFT_API int weft_future_wait(struct weft_future *future, int *rc);
 
 /* Cancels it, before it started too.  False when it has ended or was cancelled before.

@@ -39,6 +39,13 @@ _Static_assert(sizeof(struct weft__group) <= sizeof(struct weft_group),
 
 /* --- opening ------------------------------------------------------------ */
 
+static int close_group(struct weft__group *g, int rc);
+
+static void close_from_outside(struct weft__scope *s)
+{
+	close_group((struct weft__group *)s, WEFT_EINVAL);
+}
+
 static void init(struct weft__group *g, const struct weft_group_opts *o)
 {
 	struct weft_scope_opts scope = {
@@ -51,6 +58,7 @@ static void init(struct weft__group *g, const struct weft_group_opts *o)
 
 	weft__scope_init(&g->scope, &scope);
 	g->scope.node.flags |= WEFT__NODE_GROUP;
+	g->scope.close = close_from_outside;
 	g->pending = 0;
 	g->credit = g->started = 0;
 	g->ticket = 0;
@@ -258,8 +266,8 @@ static void close_inner(struct weft__group *g, struct weft__strand *s)
 		struct weft__node *n = s->in.node;
 		struct weft__scope *inner = WEFT__CONTAINER(n, struct weft__scope, node);
 
-		if (n->flags & WEFT__NODE_GROUP)
-			close_group((struct weft__group *)inner, WEFT_EINVAL);
+		if (inner->close)
+			inner->close(inner);
 		else
 			weft__scope_exit(inner);
 	}

@@ -48,6 +48,8 @@ static struct portal *portal_of(struct weft_portal *p)
 
 /* --- portals ------------------------------------------------------------- */
 
+static void close_from_outside(struct weft__scope *s);
+
 int weft_portal_open(struct weft_portal *portal)
 {
 	struct portal *p = portal_of(portal);
@@ -69,6 +71,7 @@ int weft_portal_open(struct weft_portal *portal)
 	p->ticket = 0;
 	p->in = s->in;
 	weft__locals_ref(p->in.locals);
+	p->scope.close = close_from_outside;
 	p->state = PORTAL_OPEN;
 	return 0;
 }
@@ -90,24 +93,32 @@ static void await_calls(struct portal *p, struct weft__strand *s)
 	}
 }
 
+static int close_portal(struct portal *p, int rc)
+{
+	weft__spin_lock(&p->lock);
+	p->state = PORTAL_CLOSED;
+	weft__spin_unlock(&p->lock);
+	if (rc < 0)
+		weft_scope_cancel_because((struct weft_scope *)(void *)&p->scope, rc, NULL);
+	await_calls(p, p->scope.owner);
+	rc = weft__scope_outcome(&p->scope, rc);
+	weft__scope_exit(&p->scope);
+	weft__locals_unref(p->in.locals);
+	return rc;
+}
+
+static void close_from_outside(struct weft__scope *s)
+{
+	close_portal((struct portal *)s, WEFT_EINVAL);
+}
+
 int weft_portal_close(struct weft_portal *portal, int rc)
 {
 	struct portal *p = portal_of(portal);
 	struct weft__strand *s = weft__strand_self();
 	int mine = s ? weft__scope_mine(&p->scope, s) : WEFT_ENOTASK;
 
-	if (mine != 0)
-		return mine;
-	weft__spin_lock(&p->lock);
-	p->state = PORTAL_CLOSED;
-	weft__spin_unlock(&p->lock);
-	if (rc < 0)
-		weft_scope_cancel_because((struct weft_scope *)(void *)portal, rc, NULL);
-	await_calls(p, s);
-	rc = weft__scope_outcome(&p->scope, rc);
-	weft__scope_exit(&p->scope);
-	weft__locals_unref(p->in.locals);
-	return rc;
+	return mine ? mine : close_portal(p, rc);
 }
 
 static int enter(struct portal *p, struct weft__ambient *in)

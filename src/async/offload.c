@@ -81,8 +81,10 @@ static void free_job(struct job *j)
 
 static void drop_abandoned(struct job *j)
 {
+	current = j; /* what drop calls is told so, as fn is */
 	if (j->drop)
 		j->drop(j->arg);
+	current = NULL;
 	free_job(j);
 }
 

@@ -277,6 +277,7 @@ void weft__scope_init(struct weft__scope *s, const struct weft_scope_opts *opts)
 	s->reason = (struct weft_reason){ 0 };
 	s->name = opts ? opts->name : NULL;
 	s->token = 0;
+	s->close = NULL;
 	if (!opts)
 		return;
 	struct weft__strand *self = weft__strand_self();

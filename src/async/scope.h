@@ -32,6 +32,10 @@ struct weft__scope {
 	struct weft_reason reason; /* written once, under node.lock */
 	const char *name;
 	uint32_t token; /* slot + 1; 0: nobody asked for one */
+
+	/* Cancels and joins what runs inside, and leaves it: when the group that it was opened
+	 * in is closed first.  NULL: leaving is all. */
+	void (*close)(struct weft__scope *s);
 };
 
 static inline struct weft__scope *weft__scope_of(struct weft_scope *s)

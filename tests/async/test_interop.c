@@ -575,7 +575,7 @@ static int several_wait(void *arg)
 
 Test(interop, any_number_of_tasks_wait_for_a_future)
 {
-	struct under_way u = { .how = 1 };
+	struct under_way u = { .forever = true };
 	struct shared s[3] = { { &u, 1, 1 }, { &u, 1, 1 }, { &u, 1, 1 } };
 	struct weft_runtime *rt;
 	struct runner runner;
@@ -591,7 +591,6 @@ Test(interop, any_number_of_tasks_wait_for_a_future)
 		cr_expect(eq(int, s[i].rc, WEFT_ECANCELED));
 	}
 	cr_expect(eq(int, s[2].error, WEFT_ECANCELED));
-	u.how = 0;
 	store_release(&u.may_close, 1);
 	cr_expect(eq(int, runner_join(&runner), 0));
 	weft_runtime_destroy(rt);
@@ -682,4 +681,46 @@ static int sleeps_by_way_of_a_thread(void *arg)
 Test(interop, CF_4_virtual_time_passes_while_a_call_waits_for_a_task)
 {
 	cr_expect(eq(int, run_virtual(sleeps_by_way_of_a_thread, NULL), 0));
+}
+
+/* --- a group that is closed around an open portal ---------------------------------- */
+
+struct around {
+	struct under_way u;
+	int outer;
+};
+
+static int forgets_its_portal(void *arg)
+{
+	struct around *a = arg;
+	struct weft_group g;
+
+	weft_group_open(&g);
+	weft_portal_open(&a->u.portal);
+	store_release(&a->u.opened, 1);
+	while (!load_acquire(&a->u.may_close))
+		weft_yield();
+	a->outer = weft_group_close(&g, 0);
+	return 0;
+}
+
+Test(interop, GR_7_a_portal_that_was_left_open_is_cancelled_and_joined_with_its_group)
+{
+	struct around a = { .u.forever = true };
+	struct weft_runtime *rt;
+	struct runner runner;
+	int rc = 1;
+
+	cr_assert(eq(int, weft_runtime_create(&rt, .workers = 2), 0));
+	runner_start(&runner, rt, forgets_its_portal, &a);
+	until(&a.u.opened, 1);
+	cr_assert(eq(int, weft_from_thread_nowait(&a.u.portal, sleep_long, &a.u, &a.u.future), 0));
+	until(&a.u.begun, 1);
+	store_release(&a.u.may_close, 1);
+	cr_expect(eq(int, runner_join(&runner), 0));
+	cr_expect(eq(int, a.outer, WEFT_EINVAL));
+	cr_expect(eq(int, weft_future_wait(&a.u.future, &rc), 0));
+	cr_expect(eq(int, rc, WEFT_ECANCELED));
+	cr_expect(eq(int, weft_from_thread(&a.u.portal, sleeps_nothing, NULL), WEFT_ECLOSED));
+	weft_runtime_destroy(rt);
 }
