@@ -20,10 +20,10 @@
  *       none, and is not ending.
  *   I3  A job is sent once more only if weft__proc says that it was not begun, and only
  *       once.  So a function runs at most once a call.
- *   I4  The pool's last touch of a job, of its strand and of the runtime of that is
- *       before the unlock behind DONE; its caller looks at the state under the lock
- *       before it goes.  So a strand that was claimed parked is resumed under the lock:
- *       after it, the caller may have ended, and its runtime, which need not be ours.
+ *   I4  The pool's last touch of a job is the unlock behind DONE; its caller looks at
+ *       the state under the lock before it goes.  A strand that was claimed parked stays
+ *       until it is resumed, after that unlock, and its runtime, which need not be ours,
+ *       is held until that is done.
  *   I5  When jobs are queued, none is idle, and: as many workers as there may be have
  *       jobs, or the thread is awake or will be at retry_at.
  *   I6  `callers` have submitted a job and not left: they will take the lock once more,
@@ -46,6 +46,7 @@
 #include "async/process_life.h"
 #include "async/process_thread.h"
 #include "async/wait.h"
+#include "runtime/runtime.h"
 #include "deque/alloc.h"
 
 #define IDLE  WEFT_SEC(60)
@@ -75,11 +76,19 @@ void weft__process_lock(struct weft_process_pool *pool)
 
 void weft__process_unlock(struct weft_process_pool *pool)
 {
-	struct weft__list *first;
+	struct weft__list wakes, *first;
 
-	while ((first = weft__list_pop_front(&pool->wakes)))
-		weft__resume(job_of(first)->strand); /* I4 */
+	weft__list_init(&wakes);
+	weft__list_splice(&wakes, &pool->wakes);
+	weft__list_for_each (link, &wakes)
+		weft__runtime_hold(job_of(link)->strand->runtime); /* I4 */
 	pthread_mutex_unlock(&pool->lock);
+	while ((first = weft__list_pop_front(&wakes))) {
+		struct weft__strand *s = job_of(first)->strand;
+		struct weft_runtime *rt = s->runtime;
+		weft__resume(s);
+		weft__runtime_release(rt);
+	}
 }
 
 /* --- jobs ---------------------------------------------------------------- */

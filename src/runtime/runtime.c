@@ -10,6 +10,7 @@
 #include "runtime/runtime.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -331,6 +332,8 @@ void weft__runtime_stop(struct weft_runtime *rt)
 
 void weft__runtime_free(struct weft_runtime *rt)
 {
+	while (load_acquire(&rt->guests) != 0)
+		sched_yield();
 	store_release(&rt->stop, 1);
 	weft__idle_notify_all(rt);
 	for (unsigned i = 0; i < rt->worker_count; i++)

@@ -54,6 +54,7 @@ struct weft_runtime {
 	struct weft_config config;
 	struct weft__latch started; /* every worker can be robbed */
 	struct weft__latch ended;   /* no worker robs any more */
+	uint32_t guests;	    /* weft__runtime_hold */
 };
 
 /* WEFT_EINVAL for a setting out of range; NULL is all defaults. */
@@ -65,6 +66,18 @@ int weft__root_run(struct weft_runtime *rt, weft_fn *fn, void *arg);
 /* The same in these surroundings, which stay until it returns. */
 int weft__root_run_in(struct weft_runtime *rt, const struct weft__ambient *in, weft_fn *fn,
 		      void *arg);
+
+/* Keeps the memory of a runtime for a moment: for threads that are none of its own, and
+ * wake the last of its tasks. */
+static inline void weft__runtime_hold(struct weft_runtime *rt)
+{
+	add_seqcst(&rt->guests, 1);
+}
+
+static inline void weft__runtime_release(struct weft_runtime *rt)
+{
+	add_seqcst(&rt->guests, (uint32_t)-1);
+}
 
 /* weft_runtime_destroy in two steps.  After the first no task runs, nor does a blocking
  * call; what the runtime knows can still be asked. */

@@ -434,7 +434,8 @@ static struct weft__job *search(struct weft__worker *w)
 		if (!weft__idle_search(w) || load_relaxed(&w->runtime->stop) ||
 		    weft__ticks() - began > limit)
 			return NULL;
-		for (int i = 0; i < SPIN_RELAX; i++)
+		/* What comes from outside is seen at once. */
+		for (int i = 0; i < SPIN_RELAX && weft__inject_is_empty(&w->runtime->inject); i++)
 			cpu_relax();
 	}
 	return job;
