@@ -13,6 +13,7 @@
  *
  * Beside it the pool of libuv and that of Boost.Asio, whose caller is a loop on the main
  * thread, goroutines, which is what Go has for it, and what a thread for each call costs.
+ * "line" is the limit: two threads that hand a cache line to and fro and never sleep.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -21,6 +22,7 @@
 #include <weft/weft.h>
 
 #include "bench.h"
+#include "deque/atomic.h"
 #include "offload.h"
 
 #ifdef BENCH_LIBUV
@@ -131,6 +133,42 @@ static void thread_side(void *arg)
 	}
 }
 
+/* --- the limit ------------------------------------------------------------ */
+
+struct line {
+	_Alignas(64) uint32_t there;
+	_Alignas(64) uint32_t back;
+	struct offload_job *job;
+};
+
+static void *other_end(void *arg)
+{
+	struct line *l = arg;
+
+	for (uint32_t i = 1; i <= (uint32_t)l->job->calls; i++) {
+		while (load_acquire(&l->there) != i)
+			cpu_relax();
+		offload_call(l->job);
+		store_release(&l->back, i);
+	}
+	return NULL;
+}
+
+/* A word to a thread that looks at it all the time, and one back: nobody is faster. */
+static void line_side(void *arg)
+{
+	struct line l = { .job = arg };
+	pthread_t t;
+
+	pthread_create(&t, NULL, other_end, &l);
+	for (uint32_t i = 1; i <= (uint32_t)l.job->calls; i++) {
+		store_release(&l.there, i);
+		while (load_acquire(&l.back) != i)
+			cpu_relax();
+	}
+	pthread_join(t, NULL);
+}
+
 /* --- libuv ---------------------------------------------------------------- */
 
 #ifdef BENCH_LIBUV
@@ -186,7 +224,7 @@ static void forget(void *arg)
 }
 
 static void measure(const char *what, bench_task_fn *fn, struct offload_job job, double most_ns,
-		    bool threads)
+		    bool threads, bool line)
 {
 	struct bench_row row = { .what = what,
 				 .items = (double)job.calls,
@@ -204,6 +242,10 @@ static void measure(const char *what, bench_task_fn *fn, struct offload_job job,
 	bench_peer(&row, "Go", "offload_go", "offload", 0, &job);
 	if (threads)
 		bench_plain(&row, "threads", thread_side, &job);
+	if (line) {
+		bench_plain(&row, "line", line_side, &job);
+		bench_bar(&row, "P17", "weft", "line", BENCH_AT_MOST, 1000.0 / 128);
+	}
 	bench_bar(&row, "P17", "weft", NULL, BENCH_AT_MOST, most_ns);
 	bench_bar(&row, "P17", "weft", "libuv", BENCH_AT_MOST, 1);
 	bench_bar(&row, "P17", "weft", "Asio", BENCH_AT_MOST, 1);
@@ -219,16 +261,16 @@ int main(int argc, char **argv)
 	bench_begin(argc, argv);
 	long scale = bench_quick() ? 100 : 1, all = 100000 / scale;
 	measure("hot", weft_side, (struct offload_job){ .calls = 20000 / scale, .at_once = 1 },
-		1000, true);
+		1000, true, true);
 	measure("throughput", weft_side,
-		(struct offload_job){ .calls = 128000 / scale, .at_once = 64 }, 120, false);
+		(struct offload_job){ .calls = 128000 / scale, .at_once = 64 }, 120, false, false);
 	measure("burst", weft_map_side, (struct offload_job){ .calls = all, .at_once = all }, 120,
-		false);
+		false, false);
 	measure("naps", weft_side,
 		(struct offload_job){ .calls = OFFLOAD_MANY, .at_once = OFFLOAD_MANY, .naps = 1 },
-		60000, false);
+		60000, false, false);
 	measure("cold", weft_side,
 		(struct offload_job){ .calls = 500 / scale, .at_once = 1, .pauses = 1 }, 24000,
-		true);
+		true, false);
 	return bench_end();
 }

@@ -25,6 +25,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdalign.h>
 #include <string.h>
 
 #include <weft/error.h>
@@ -43,21 +44,23 @@ enum state { QUEUED, RUNNING, COMMITTED, ABANDONED, DONE };
 /* How often a call that is to be interrupted gets its signal. */
 #define INTERRUPT_EVERY WEFT_MS(10)
 
+/* What caller and thread hand to and fro is the first cache line, and all of it. */
 struct job {
-	struct weft__pool_job pooled; /* first */
+	alignas(WEFT_CACHELINE) struct weft__pool_job pooled; /* first */
 	struct weft__spin lock;
-	enum state state;
-	uint32_t cancelled;
-	unsigned pins;
+	uint8_t state; /* enum state */
 	bool begun;
 	bool abandon; /* the caller may let go of it */
-	weft_fn *fn;
-	void *arg;
+	uint32_t cancelled;
 	int rc;
-	int interrupt;
-	pthread_t thread; /* while it runs */
 	struct weft__strand *strand;
 	uint64_t ticket;
+
+	weft_fn *fn;
+	void *arg;
+	unsigned pins;
+	int interrupt;
+	pthread_t thread; /* while it runs */
 	struct weft_runtime *runtime;
 	struct weft__ambient in; /* what the caller runs in */
 	struct weft_thread_pool *pool;
@@ -117,6 +120,10 @@ static void fail(struct weft__pool_job *pooled, int rc)
 {
 	finish((struct job *)pooled, rc);
 }
+
+static void run(struct weft__pool_job *pooled);
+
+static const struct weft__pool_class class = { .run = run, .fail = fail };
 
 static void allow(int signo, int how)
 {
@@ -252,35 +259,44 @@ static void interrupt(struct job *j)
 	weft__spin_unlock(&j->lock);
 }
 
-/* One wait: true when the caller may want to go. */
-static bool wait_once(struct job *j, unsigned flags)
+static bool park(struct job *j)
 {
-	struct weft__strand *s = j->strand;
+	unsigned code = weft__wait_park(j->strand, "a blocking call", j);
+
+	if (code == WEFT__NO_STACK)
+		weft__wait_without_stack();
+	return code == WEFT__CANCELLED;
+}
+
+static bool park_and_interrupt(struct job *j)
+{
 	struct alarm alarm = { .timer = { .claim = claim_alarm, .done = done_alarm }, .job = j };
 
-	if (weft__wait_begin(s, flags) != 0)
+	interrupt(j);
+	weft__timer_arm(j->runtime, &alarm.timer,
+			weft__later(weft__clock_now(j->runtime), INTERRUPT_EVERY));
+	bool aborted = park(j);
+	weft__timer_disarm(&alarm.timer);
+	return aborted;
+}
+
+/* Another wait: true when the caller may want to go. */
+static bool wait_again(struct job *j, bool cancelled)
+{
+	struct weft__strand *s = j->strand;
+
+	if (weft__wait_begin(s, cancelled ? 0 : WEFT__ABORTABLE) != 0)
 		return true;
 	weft__spin_lock(&j->lock);
 	store_relaxed(&j->ticket, weft__wait_ticket(s));
 	bool over = j->state == DONE;
-	bool released = load_relaxed(&j->cancelled) && may_go(j); /* since the last wait */
+	bool released = cancelled && may_go(j); /* since the last wait */
 	weft__spin_unlock(&j->lock);
 	if (over || released) {
 		weft__wait_end(s);
 		return released;
 	}
-	bool sound = j->interrupt && load_relaxed(&j->cancelled);
-	if (sound) {
-		interrupt(j);
-		weft__timer_arm(j->runtime, &alarm.timer,
-				weft__later(weft__clock_now(j->runtime), INTERRUPT_EVERY));
-	}
-	unsigned code = weft__wait_park(s, "a blocking call", j);
-	if (sound)
-		weft__timer_disarm(&alarm.timer);
-	if (code == WEFT__NO_STACK)
-		weft__wait_without_stack();
-	return code == WEFT__CANCELLED;
+	return cancelled && j->interrupt ? park_and_interrupt(j) : park(j);
 }
 
 static bool is_done(struct job *j)
@@ -312,34 +328,31 @@ static bool let_go(struct job *j)
 	return gone;
 }
 
-/* True when the job is the caller's again: done, or never begun (ECANCELED). */
+/* The job is with the pool, and the first wait has begun.  True when it is the caller's
+ * again: done, or never begun (ECANCELED). */
 static bool await(struct job *j)
 {
-	unsigned flags = WEFT__ABORTABLE;
+	bool aborted = park(j);
 
-	for (;;) {
-		bool aborted = wait_once(j, flags);
-
-		if (is_done(j))
-			return true;
-		if (!aborted)
-			continue;
-		if (take_back(j)) {
+	while (!is_done(j)) {
+		if (aborted && take_back(j)) {
 			j->rc = WEFT_ECANCELED;
 			return true;
 		}
-		store_release(&j->cancelled, 1);
-		if (let_go(j))
+		if (aborted)
+			store_release(&j->cancelled, 1);
+		if (aborted && let_go(j))
 			return false;
-		flags = 0;
+		aborted = wait_again(j, load_relaxed(&j->cancelled));
 	}
+	return true;
 }
 
 static void init(struct job *j, struct weft__strand *s, weft_fn *fn, void *arg,
 		 const struct weft_to_thread_opts *o)
 {
 	*j = (struct job){
-		.pooled = { .name = o ? o->name : NULL, .run = run, .fail = fail },
+		.pooled = { .class = &class, .name = o ? o->name : NULL },
 		.fn = fn,
 		.arg = arg,
 		.strand = s,
@@ -374,6 +387,21 @@ static int take_token(struct job *j, struct weft_limiter *limiter)
 	return rc;
 }
 
+/* The wait begins before the pool has the job: the caller touches it no more until it is
+ * woken. */
+static int enter(struct job *j, submit_fn *submit)
+{
+	int rc = weft__wait_begin(j->strand, WEFT__ABORTABLE);
+
+	if (rc != 0)
+		return rc;
+	j->ticket = weft__wait_ticket(j->strand);
+	rc = submit(j->pool, &j->pooled);
+	if (rc != 0)
+		weft__wait_end(j->strand);
+	return rc;
+}
+
 static int run_job(struct job *j, struct weft_limiter *limiter, submit_fn *submit)
 {
 	struct weft_runtime *rt = j->runtime;
@@ -382,7 +410,7 @@ static int run_job(struct job *j, struct weft_limiter *limiter, submit_fn *submi
 	weft__quiet_hold(rt);
 	most_of(j->pool, rt);
 	if (rc == 0)
-		rc = submit(j->pool, &j->pooled);
+		rc = enter(j, submit);
 	bool mine = rc != 0 || await(j);
 	weft__quiet_release(rt);
 	if (!mine)
@@ -410,7 +438,7 @@ static int run_owned(struct weft__strand *s, weft_fn *fn, void *arg,
 		     const struct weft_to_thread_opts *o)
 {
 	size_t head = (sizeof(struct job) + 15) & ~(size_t)15;
-	struct job *j = weft__alloc(head + o->copy);
+	struct job *j = weft__alloc_aligned(WEFT_CACHELINE, head + o->copy);
 
 	if (!j) {
 		if (o->abandon && o->drop)
@@ -435,7 +463,7 @@ int weft_thread_pool_create_opt(struct weft_thread_pool **pool,
 
 	if (!pool || (o && (o->size < sizeof *o || o->idle < 0)))
 		return WEFT_EINVAL;
-	p = weft__alloc(sizeof *p);
+	p = weft__alloc_aligned(WEFT_CACHELINE, sizeof *p);
 	if (!p)
 		return WEFT_ENOMEM;
 	if (threads == 0 && s)

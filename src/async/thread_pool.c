@@ -245,7 +245,7 @@ static void run_job(struct weft_thread_pool *pool, struct thread *me, struct wef
 	if (job->name)
 		strncat(me->job, job->name, sizeof me->job - 1);
 	weft__spin_unlock(&pool->lock);
-	job->run(job);
+	job->class->run(job);
 	weft__spin_lock(&pool->lock);
 	weft__list_remove(&me->link);
 	pool->running--;
@@ -312,7 +312,7 @@ static bool fail_queued(struct weft_thread_pool *pool, int rc, const struct weft
 			continue;
 		}
 		weft__spin_unlock(&pool->lock);
-		job->fail(job, rc);
+		job->class->fail(job, rc);
 		weft__spin_lock(&pool->lock);
 	}
 	pool->holders--;

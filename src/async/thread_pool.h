@@ -15,6 +15,7 @@
 #define WEFT_ASYNC_THREAD_POOL_H
 
 #include <pthread.h>
+#include <stdalign.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -27,31 +28,38 @@ enum { WEFT__POOL_THREADS = 512 }; /* at most, when nobody says */
 
 struct weft__pool_job {
 	struct weft__list link;
-	const char *name;			 /* for reports, or NULL; until `run` is called */
-	void (*run)(struct weft__pool_job *job); /* on a thread of the pool; may free it */
+	const struct weft__pool_class *class;
+	const char *name; /* for reports, or NULL; until `run` is called */
+};
+
+struct weft__pool_class {
+	void (*run)(struct weft__pool_job *job);	  /* on a thread of the pool; may free it */
 	void (*fail)(struct weft__pool_job *job, int rc); /* it will not run; may free it */
 };
 
+/* What each job takes is in the first cache line. */
 struct weft_thread_pool {
-	struct weft__spin lock; /* all below */
-	struct weft__list queue;
-	struct weft__list idle; /* threads that sleep, last one first */
-	struct weft__list busy; /* threads that run a job, likewise */
-	uint64_t queued;	/* also read without the lock, as a hint */
-	unsigned threads;	/* that exist */
-	unsigned searching;	/* of these, awake and about to look at the queue */
-	unsigned most;		/* also read without the lock; 0: not known before the first job */
-	unsigned running;	/* jobs */
+	alignas(WEFT_CACHELINE) struct weft__spin lock; /* all below */
+	unsigned searching; /* threads that are awake and about to look at the queue */
+	unsigned running;   /* jobs */
 	bool closed;
-	bool stop;		   /* closed, and what runs is asked to end */
+	bool stop;     /* closed, and what runs is asked to end */
+	bool managing; /* the manager is awake */
+	struct weft__list queue;
+	uint64_t queued;	/* also read without the lock, as a hint */
+	uint64_t taken;		/* jobs, ever */
+	struct weft__list busy; /* threads that run a job, last one first */
+
+	struct weft__list idle; /* threads that sleep, likewise */
+	unsigned threads;	/* that exist */
+	unsigned most;		/* also read without the lock; 0: not known before the first job */
+	unsigned holders;	/* who may submit more, and so keep it from its end */
+	bool managed;		/* the manager exists */
+	bool ended;		/* closed, and the last thread has gone */
 	struct weft__list closers; /* tasks that wait for the end */
-	unsigned holders;	   /* who may submit more, and so keep it from its end */
 	int64_t idle_ns;
 	char name[10];
-	bool ended;		/* closed, and the last thread has gone */
-	bool managed, managing; /* the manager exists; it is awake */
-	uint64_t taken;		/* jobs, ever */
-	uint32_t pressed;	/* futex: wakes the manager */
+	uint32_t pressed; /* futex: wakes the manager */
 };
 
 int weft__pool_init(struct weft_thread_pool *pool, unsigned most, int64_t idle, const char *name);
