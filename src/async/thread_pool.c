@@ -35,7 +35,9 @@
  *
  * A thread spins for about a wake-up before it sleeps, so that a task that offloads
  * one call after the other finds it awake: a hand-over is then two cache misses.  One
- * thread at a time spins: more would only burn.
+ * thread at a time spins: more would only burn.  And none that has slept for longer than
+ * it would spin: the next job is likely as far away, and the CPU it would spin on is often
+ * that of the worker that woke it, which waits for just this.
  *
  * Rejected: pool threads among the workers (a blocked one would be a worker less);
  * condition variables (glibc 2.36 loses wake-ups, bug 25847); a lock-free queue (the
@@ -71,6 +73,7 @@ enum {
 struct thread {
 	struct weft__list link; /* in pool->idle or busy */
 	uint32_t woken;
+	bool spins;   /* jobs come fast */
 	char job[32]; /* what it runs: a copy, for a caller that goes takes its string along */
 };
 
@@ -127,8 +130,8 @@ WEFT__OF_THREAD static void sleep_on(uint32_t *word, int64_t ns)
 /* With the lock held, which is given up meanwhile.  False when the thread is to end. */
 static bool sleep_idle(struct weft_thread_pool *pool, struct thread *me)
 {
-	int64_t until = weft__later(weft__monotonic(), pool->idle_ns);
-	int64_t left = pool->idle_ns;
+	int64_t began = weft__monotonic();
+	int64_t until = weft__later(began, pool->idle_ns), left = pool->idle_ns;
 
 	store_relaxed(&me->woken, 0);
 	weft__list_push_front(&pool->idle, &me->link);
@@ -138,6 +141,7 @@ static bool sleep_idle(struct weft_thread_pool *pool, struct thread *me)
 		sleep_on(&me->woken, left);
 		left = until - weft__monotonic();
 	}
+	me->spins = until - left - began < SPIN_US * 1000;
 	weft__spin_lock(&pool->lock);
 	if (load_relaxed(&me->woken))
 		return true; /* whoever popped us has counted us */
@@ -193,11 +197,11 @@ static struct weft__pool_job *next(struct weft_thread_pool *pool, struct thread 
 				call_manager(pool);
 			return job;
 		}
-		if (pool->searching == 1) {
+		if (pool->searching == 1 && me->spins) {
 			weft__spin_unlock(&pool->lock);
-			bool some = spin(pool);
+			me->spins = spin(pool);
 			weft__spin_lock(&pool->lock);
-			if (some || pool->queued)
+			if (me->spins || pool->queued)
 				continue;
 		}
 		if (!sleep_idle(pool, me))
@@ -255,7 +259,7 @@ static void *thread_main(void *arg)
 {
 	struct weft_thread_pool *pool = arg;
 	struct weft__pool_job *job;
-	struct thread me = { .woken = 0 };
+	struct thread me = { .spins = true };
 
 	pthread_setname_np(pthread_self(), pool->name);
 	weft__spin_lock(&pool->lock);
