@@ -25,6 +25,7 @@
 #include "async/process_pool.h"
 #include "async/wait.h"
 #include "runtime/runtime.h"
+#include "runtime/worker.h"
 
 enum { ANSWER_MAX = 1 << 30 };
 
@@ -152,6 +153,8 @@ static bool wait_once(struct weft_process_pool *pool, struct weft__process_job *
 		weft__wait_end(s);
 		return false;
 	}
+	/* Both the other process and the thread that hears of it want a CPU: not to be spun on. */
+	weft__worker_self()->brief = true;
 	unsigned code = weft__wait_park(s, "a job in another process", j);
 	if (code == WEFT__NO_STACK)
 		weft__wait_without_stack();
