@@ -36,7 +36,7 @@
 #define WEFT__STACK_HEAD 128
 
 /* Stacks that a cache keeps to itself. */
-#define WEFT__STACK_CACHED 64
+#define WEFT__STACK_CACHED 128
 
 struct weft__stack {
 	struct weft__stack *next; /* in a cache or in the pool */
