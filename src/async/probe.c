@@ -26,6 +26,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
+#include <ucontext.h>
 #include <unwind.h>
 
 #include "async/scope.h"
@@ -118,18 +119,37 @@ WEFT__OF_THREAD static void describe(struct weft__strand *s, const struct weft__
 	copy_name(p->group, name);
 }
 
+struct walk {
+	struct weft__probe *probe;
+	uintptr_t pc; /* of the interrupted code; what is above it is the signal's own */
+};
+
 WEFT__OF_THREAD static _Unwind_Reason_Code note_frame(struct _Unwind_Context *context, void *arg)
 {
-	struct weft__probe *p = arg;
+	struct walk *walk = arg;
+	struct weft__probe *p = walk->probe;
+	uintptr_t ip = _Unwind_GetIP(context);
 
-	if (p->frame_count == WEFT__PROBE_FRAMES || !_Unwind_GetIP(context))
+	if (ip == walk->pc)
+		p->frame_count = 0;
+	if (p->frame_count == WEFT__PROBE_FRAMES || !ip)
 		return _URC_END_OF_STACK;
-	p->frames[p->frame_count++] = (void *)_Unwind_GetIP(context);
+	p->frames[p->frame_count++] = (void *)ip;
 	return _URC_NO_REASON;
 }
 
-WEFT__OF_THREAD static void answer(struct weft__worker *w)
+WEFT__OF_THREAD static uintptr_t pc_of(const ucontext_t *context)
 {
+#if defined(__aarch64__)
+	return (uintptr_t)context->uc_mcontext.pc;
+#else
+	return (uintptr_t)context->uc_mcontext.gregs[REG_RIP];
+#endif
+}
+
+WEFT__OF_THREAD static void answer(struct weft__worker *w, const ucontext_t *context)
+{
+	struct walk walk = { question.answer, pc_of(context) };
 	struct weft__probe *p = question.answer;
 	struct weft__fiber *fiber = weft__worker_fiber(w);
 	struct weft__strand *s = fiber ? fiber->strand : NULL; /* NULL: the thread starts */
@@ -139,7 +159,7 @@ WEFT__OF_THREAD static void answer(struct weft__worker *w)
 	if (!s)
 		return;
 	describe(s, question.node, p);
-	_Unwind_Backtrace(note_frame, p);
+	_Unwind_Backtrace(note_frame, &walk);
 }
 
 WEFT__OF_THREAD static void pass_on(int sig, siginfo_t *info, void *context)
@@ -159,7 +179,7 @@ WEFT__OF_THREAD static void on_signal(int sig, siginfo_t *info, void *context)
 	if (w && load_acquire(&question.state) == ASKED && question.of == w &&
 	    cas_seqcst(&question.state, ASKED, ANSWERING)) { /* O1 */
 		weft__tsan_acquire(&question);
-		answer(w);
+		answer(w, context);
 		weft__tsan_release(&question);
 		store_release(&question.state, ANSWERED); /* O2 */
 	} else {
