@@ -46,6 +46,13 @@ static struct portal *portal_of(struct weft_portal *p)
 	return (struct portal *)(void *)p;
 }
 
+/* All that could run is cancelled (IN-2).  A grace period is before that, and who waits for
+ * the end of a runtime of its own cancels nothing. */
+static bool is_shut_down(const struct weft_runtime *rt)
+{
+	return load_acquire(&rt->root.flags) & WEFT__NODE_CANCELLED;
+}
+
 /* --- portals ------------------------------------------------------------- */
 
 static void close_from_outside(struct weft__scope *s);
@@ -126,8 +133,8 @@ static int enter(struct portal *p, struct weft__ambient *in)
 	int rc = WEFT_ECLOSED;
 
 	weft__spin_lock(&p->lock);
-	if (p->state == PORTAL_OPEN && weft__gate_is_closed(p->scope.runtime->roots)) {
-		rc = WEFT_ESHUTDOWN; /* the call that keeps the runtime is that of the owner */
+	if (p->state == PORTAL_OPEN && is_shut_down(p->scope.runtime)) {
+		rc = WEFT_ESHUTDOWN;
 	} else if (p->state == PORTAL_OPEN) {
 		p->calls++;
 		*in = p->in;
@@ -183,7 +190,7 @@ int weft__from_host(weft_fn *fn, void *arg)
 	if (!weft__host_hold(&b.runtime, &in))
 		return WEFT_ECANCELED;
 	int rc = WEFT_ESHUTDOWN;
-	if (!weft__gate_is_closed(b.runtime->roots))
+	if (!is_shut_down(b.runtime))
 		rc = weft__root_run_in(b.runtime, &in, run_on_behalf, &b);
 	weft__host_release();
 	return rc;

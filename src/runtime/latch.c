@@ -98,11 +98,6 @@ void weft__gate_open(struct weft__gate *gate)
 	store_release(&gate->inside, 0);
 }
 
-bool weft__gate_is_closed(const struct weft__gate *gate)
-{
-	return load_acquire(&gate->inside) & WEFT__GATE_CLOSED;
-}
-
 bool weft__gate_is_drained(const struct weft__gate *gate)
 {
 	return load_acquire(&gate->inside) == WEFT__GATE_CLOSED;

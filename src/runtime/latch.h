@@ -40,8 +40,6 @@ void weft__gate_close(struct weft__gate *gate);
 bool weft__gate_drain(struct weft__gate *gate, int64_t deadline);
 void weft__gate_open(struct weft__gate *gate);
 
-bool weft__gate_is_closed(const struct weft__gate *gate);
-
 /* Closed, and nobody inside. */
 bool weft__gate_is_drained(const struct weft__gate *gate);
 

@@ -724,3 +724,42 @@ Test(interop, GR_7_a_portal_that_was_left_open_is_cancelled_and_joined_with_its_
 	cr_expect(eq(int, weft_from_thread(&a.u.portal, sleeps_nothing, NULL), WEFT_ECLOSED));
 	weft_runtime_destroy(rt);
 }
+
+/* --- the end of a runtime of one's own -------------------------------------------------- */
+
+struct late_call {
+	struct weft_runtime *rt;
+	uint32_t begun;
+	int rc, sum;
+};
+
+static int call_back_late(void *arg)
+{
+	struct late_call *l = arg;
+
+	store_release(&l->begun, 1);
+	while (load_acquire(&l->rt->gate.inside) < WEFT__GATE_CLOSED)
+		sched_yield();
+	l->rc = weft_from_thread(NULL, add_one, &l->sum);
+	return 0;
+}
+
+static int calls_late(void *arg)
+{
+	return weft_to_thread(call_back_late, arg);
+}
+
+/* Destroying waits for what is under way, and cancels nothing of it. */
+Test(interop, IN_2_a_call_back_while_its_runtime_is_about_to_be_destroyed)
+{
+	struct late_call l = { .rc = 1 };
+	struct runner runner;
+
+	cr_assert(eq(int, weft_runtime_create(&l.rt, .workers = 1), 0));
+	runner_start(&runner, l.rt, calls_late, &l);
+	until(&l.begun, 1);
+	weft_runtime_destroy(l.rt);
+	cr_expect(eq(int, runner_join(&runner), 0));
+	cr_expect(eq(int, l.rc, 0));
+	cr_expect(eq(int, l.sum, 1));
+}
