@@ -154,7 +154,7 @@ static bool wait_once(struct weft_process_pool *pool, struct weft__process_job *
 		return false;
 	}
 	/* Both the other process and the thread that hears of it want a CPU: not to be spun on. */
-	weft__worker_self()->brief = true;
+	store_relaxed(&weft__worker_self()->brief, (uint8_t)1);
 	unsigned code = weft__wait_park(s, "a job in another process", j);
 	if (code == WEFT__NO_STACK)
 		weft__wait_without_stack();

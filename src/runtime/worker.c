@@ -426,11 +426,11 @@ static struct weft__job *next_own(struct weft__worker *w)
  * others do, looks around once. */
 static struct weft__job *search(struct weft__worker *w)
 {
-	uint64_t limit = w->brief ? 0 : SPIN_US * w->runtime->ticks_per_us;
+	uint64_t limit = load_relaxed(&w->brief) ? 0 : SPIN_US * w->runtime->ticks_per_us;
 	uint64_t began = weft__ticks();
 	struct weft__job *job;
 
-	w->brief = false;
+	store_relaxed(&w->brief, (uint8_t)0);
 	while (!(job = weft__steal(w))) {
 		if (!weft__idle_search(w) || load_relaxed(&w->runtime->stop) ||
 		    weft__ticks() - began > limit)

@@ -59,7 +59,7 @@ struct weft__worker {
 	uint64_t yields;	   /* of weft_yield */
 	uint64_t trimmed;	   /* switches at the last trim of the stacks */
 	uint32_t searching;	   /* 1: counted in idle.searching */
-	bool brief;		   /* the next search looks around once; its own alone */
+	uint8_t brief;		   /* the next search looks around once; its own alone */
 	struct weft__region region;
 	uint64_t rounds; /* of stealing */
 	bool seeded;
