@@ -59,6 +59,7 @@
 
 #include "async/clock.h"
 #include "async/wait.h"
+#include "deque/check.h"
 #include "deque/futex.h"
 #include "deque/sanitizer.h"
 #include "runtime/thread.h"
@@ -222,6 +223,7 @@ static void end_pool(struct weft_thread_pool *pool)
 {
 	struct weft__list *first;
 
+	weft__assert(weft__list_is_empty(&pool->queue)); /* I4 */
 	pool->ended = true;
 	while ((first = weft__list_pop_front(&pool->closers))) {
 		struct closer *c = WEFT__CONTAINER(first, struct closer, link);
@@ -423,8 +425,14 @@ static void add_threads(struct weft_thread_pool *pool, unsigned n)
 	}
 }
 
+/* With the lock held: more threads are of use. */
+static bool is_pressed(const struct weft_thread_pool *pool)
+{
+	return pool->queued > 0 && may_have_more(pool);
+}
+
 /* With the lock held, which is given up meanwhile: sleeps until it is called again.
- * False when it is to end. */
+ * False when it is to end: the pool is closed, and no job relies on it. */
 static bool rest(struct weft_thread_pool *pool)
 {
 	pool->managing = false;
@@ -434,13 +442,7 @@ static bool rest(struct weft_thread_pool *pool)
 		futex_wait(&pool->pressed, 0);
 		weft__spin_lock(&pool->lock);
 	}
-	return !pool->closed;
-}
-
-/* With the lock held: more threads are of use. */
-static bool is_pressed(const struct weft_thread_pool *pool)
-{
-	return pool->queued > 0 && may_have_more(pool);
+	return !pool->closed || is_pressed(pool);
 }
 
 static void *manager_main(void *arg)
