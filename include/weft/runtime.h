@@ -71,9 +71,9 @@ struct weft_config {
 			* the order still depends on time.  0: that of WEFT_SEED */
 
 	/* Of calls that do not say (.timeout = 0, .limit = 0 and so on). */
-	int64_t default_timeout;	  /* race, gather, map ..., run_sync; first: none */
-	int64_t shield_limit;		  /* weft_shield; first: 10 s */
-	unsigned default_pool_size;	  /* limit of weft_map; first: workers */
+	int64_t default_timeout;    /* race, gather, map ..., to_process, run_sync; first: none */
+	int64_t shield_limit;	    /* weft_shield; first: 10 s */
+	unsigned default_pool_size; /* limit of weft_map; first: workers */
 	unsigned default_thread_workers;  /* threads for blocking calls; first: 512 */
 	unsigned default_process_workers; /* first: workers */
 

@@ -98,7 +98,7 @@ WEFT_API int weft_group_open_opt(struct weft_group *g, const struct weft_group_o
 WEFT_API int weft_group_close(struct weft_group *g, int rc);
 
 /* Cancels the children and the body, which see the reason WEFT_REASON_EXPLICIT.  Again:
- * nothing.  From inside of the group; others take a token (weft/scope.h). */
+ * nothing.  From any task, as weft_scope_cancel. */
 WEFT_API void weft_group_cancel(struct weft_group *g);
 
 /* The scope of the group, which is left by close and not by weft_scope_leave. */

@@ -377,13 +377,19 @@ static unsigned most_of(struct weft_thread_pool *pool, const struct weft_runtime
 	return load_relaxed(&pool->most);
 }
 
-/* The token is the job's, which may outlive its caller (TH-3). */
+/* The token is the job's, which may outlive its caller (TH-3).  The pool, which may be
+ * closed while the caller waits for one, is held from here to the submit. */
 static int take_token(struct job *j, struct weft_limiter *limiter)
 {
-	int rc = limiter ? weft_limiter_acquire_for(limiter, j) : 0;
-
+	if (!limiter)
+		return 0;
+	if (!weft__pool_hold(j->pool))
+		return WEFT_ECLOSED;
+	int rc = weft_limiter_acquire_for(limiter, j);
 	if (rc == 0)
 		j->limiter = limiter;
+	else
+		weft__pool_release(j->pool);
 	return rc;
 }
 
@@ -411,6 +417,8 @@ static int run_job(struct job *j, struct weft_limiter *limiter, submit_fn *submi
 	most_of(j->pool, rt);
 	if (rc == 0)
 		rc = enter(j, submit);
+	if (j->limiter)
+		weft__pool_release(j->pool);
 	bool mine = rc != 0 || await(j);
 	weft__quiet_release(rt);
 	if (!mine)

@@ -358,8 +358,10 @@ struct limited {
 	struct caller one;
 	struct call other;
 	size_t borrowed, after;
-	uint32_t other_rc_set;
 	int other_rc;
+	struct weft_thread_pool *pool;
+	int closed;
+	size_t size;
 };
 
 static int first_of_limited(void *arg)
@@ -413,6 +415,57 @@ Test(offload, TH_3_an_abandoned_call_keeps_its_token_until_the_thread_is_done)
 	cr_expect(eq(int, l.one.rc, WEFT_ECANCELED));
 	cr_expect(eq(sz, l.borrowed, 1));
 	cr_expect(eq(int, l.other_rc, 4));
+	cr_expect(eq(sz, l.after, 0));
+}
+
+static int second_in_pool(void *arg)
+{
+	struct limited *l = arg;
+
+	l->other_rc = weft_thread_pool_run(l->pool, give_back, &l->other, .limiter = &l->limiter);
+	return 0;
+}
+
+static int closes_pool(void *arg)
+{
+	struct limited *l = arg;
+
+	l->closed = weft_thread_pool_close(l->pool, 0);
+	return 0;
+}
+
+/* The only token is out; who waits for it is to run in a pool that is closed meanwhile. */
+static int close_while_it_waits_for_a_token(void *arg)
+{
+	struct limited *l = arg;
+	struct weft_group g;
+
+	weft_limiter_init(&l->limiter, 1);
+	weft_limiter_acquire_for(&l->limiter, l);
+	weft_thread_pool_create(&l->pool, .threads = 1);
+	weft_group_open(&g);
+	weft_spawn(&g, second_in_pool, l);
+	while (weft_limiter_stats(&l->limiter).waiters == 0)
+		weft_yield();
+	weft_spawn(&g, closes_pool, l);
+	weft_yield(); /* one worker: it has closed, and waits */
+	l->size = weft_group_size(&g);
+	weft_limiter_release_for(&l->limiter, l);
+	int rc = weft_group_close(&g, 0);
+	l->after = weft_limiter_stats(&l->limiter).borrowed;
+	weft_limiter_fini(&l->limiter);
+	return rc;
+}
+
+Test(offload, TH_7_a_pool_outlasts_who_waits_for_a_token)
+{
+	struct limited l = { .other_rc = 1 };
+
+	cr_expect(eq(int, run_on(1, close_while_it_waits_for_a_token, &l), 0));
+	cr_expect(eq(sz, l.size, 2), "closing waits");
+	cr_expect(eq(int, l.other_rc, WEFT_ECLOSED));
+	cr_expect(eq(u32, l.other.begun, 0));
+	cr_expect(eq(int, l.closed, 0));
 	cr_expect(eq(sz, l.after, 0));
 }
 

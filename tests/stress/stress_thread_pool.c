@@ -237,6 +237,8 @@ int main(int argc, char **argv)
 	stress_begin(argc, argv);
 	weft__rng_init(&rng, stress_seed);
 	STRESS_CHECK(weft_runtime_create(&rt, .workers = stress_threads) == 0);
+	/* The event thread is there before threads become scarce, or no sleep would sleep. */
+	STRESS_CHECK(weft_runtime_run(rt, nap, NULL) == 0);
 	for (long i = 0; i < 100 * stress_scale; i++) {
 		store_relaxed(&scarcity, (uint32_t)weft__rng_below(&rng, 4));
 		STRESS_CHECK(weft_runtime_run(rt, round_of, &rng) == 0);
