@@ -362,7 +362,10 @@ WEFT__OF_THREAD static void give_back(struct weft__stack_cache *cache, size_t ke
 
 WEFT__OF_THREAD void weft__stack_spill(struct weft__stack_cache *cache)
 {
-	give_back(cache, WEFT__STACK_CACHED / 2);
+	/* What the pool cannot keep warm goes back to the kernel, and that in large batches. */
+	bool full = load_relaxed(&cache->pool->warm_count) >= WARM;
+
+	give_back(cache, full ? WEFT__STACK_CACHED / 8 : WEFT__STACK_CACHED / 2);
 }
 
 WEFT__OF_THREAD void weft__stack_cache_trim(struct weft__stack_cache *cache)

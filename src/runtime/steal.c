@@ -83,15 +83,23 @@ struct weft__job *weft__steal(struct weft__worker *w)
 	return job;
 }
 
+/* Seen or not: while the owner takes one job to put another back, there is one. */
+static bool has_work(const struct weft__worker *v)
+{
+	uint64_t ended = load_acquire(&v->moves_ended); /* O3 of worker.c */
+
+	if (weft__deque_size(&v->deque) != 0 || !weft__fifo_is_empty(&v->ready) ||
+	    load_relaxed(&v->next))
+		return true;
+	fence_seqcst(); /* the look, then moves_begun: O3 */
+	return load_relaxed(&v->moves_begun) != ended;
+}
+
+/* The injector last: it takes what does not fit into a worker's queue. */
 bool weft__work_anywhere(struct weft_runtime *rt)
 {
-	if (!weft__inject_is_empty(&rt->inject))
-		return true;
-	for (unsigned i = 0; i < rt->worker_count; i++) {
-		struct weft__worker *v = rt->workers[i];
-		if (weft__deque_size(&v->deque) != 0 || !weft__fifo_is_empty(&v->ready) ||
-		    load_relaxed(&v->next))
+	for (unsigned i = 0; i < rt->worker_count; i++)
+		if (has_work(rt->workers[i]))
 			return true;
-	}
-	return false;
+	return !weft__inject_is_empty(&rt->inject);
 }

@@ -33,6 +33,14 @@
  *   O2  a job that one fiber of a worker took -> the next fiber, which runs it
  *                         release handoff => acquire handoff.  For ThreadSanitizer, to
  *                         which fibers are threads.
+ *   O3  a job that is put back for one that was taken is not announced: as many are ready
+ *       as before.  But who looks around in between sees neither, and must not fall asleep
+ *       on that.  Each such move is counted before the take and after the push, and the
+ *       counters are read the other way round (weft__work_anywhere):
+ *                         moves_begun before the take   the take is a release at least
+ *                         the push => look              release moves_ended => acquire
+ *       When no more have begun after the look than had ended before it, none was under
+ *       way, and all that was put back is seen.
  */
 #include "runtime/worker.h"
 
@@ -201,6 +209,16 @@ static void enqueue(struct weft__worker *w, struct weft__job *job)
 		weft__inject_push(&w->runtime->inject, job);
 }
 
+static void begin_move(struct weft__worker *w)
+{
+	weft__count(&w->moves_begun); /* O3 */
+}
+
+static void end_move(struct weft__worker *w)
+{
+	store_release(&w->moves_ended, load_relaxed(&w->moves_ended) + 1); /* O3 */
+}
+
 /* Puts some of the oldest ready jobs behind the others, as many as the seed says.  With
  * none or one there is nothing to draw, so that how often an idle worker looks does
  * not matter. */
@@ -212,9 +230,11 @@ static void shuffle(struct weft__worker *w)
 		return;
 	for (uint64_t skip = weft__rng_below(&w->rng, n < DRAW_FROM ? n : DRAW_FROM); skip > 0;
 	     skip--) {
+		begin_move(w);
 		struct weft__job *job = weft__fifo_take(&w->ready);
 		if (job)
 			enqueue(w, job);
+		end_move(w);
 	}
 }
 
@@ -243,6 +263,13 @@ static struct weft__fiber *successor(struct weft__worker *w)
 	return job ? fiber_of(job) : NULL;
 }
 
+/* What was taken by mistake, for others to run. */
+static void give_away(struct weft__worker *w, struct weft__job *job)
+{
+	weft__inject_push(&w->runtime->inject, job);
+	weft__idle_notify(w->runtime);
+}
+
 /* Without a stack for a fresh loop: a fiber that can go on, or NULL. */
 static struct weft__fiber *ready_fiber(struct weft__worker *w)
 {
@@ -252,7 +279,7 @@ static struct weft__fiber *ready_fiber(struct weft__worker *w)
 	if (job && is_fiber(job))
 		return fiber_of(job);
 	if (job)
-		weft__inject_push(&w->runtime->inject, job);
+		give_away(w, job);
 	return NULL;
 }
 
@@ -280,7 +307,7 @@ bool weft__run_here(void)
 	if (!job)
 		job = take_ready(w);
 	if (job && is_fiber(job)) {
-		weft__inject_push(&w->runtime->inject, job);
+		give_away(w, job);
 		return false;
 	}
 	if (job) {
@@ -370,15 +397,17 @@ static void back_of_the_queue(struct weft__worker *w, struct weft__fiber *from, 
 	(void)arg;
 	store_relaxed(&from->job.run, continue_job);
 	enqueue(w, &from->job);
+	end_move(w);
 }
 
-/* Nobody is woken: as many fibers are ready after a yield as were before. */
+/* Nobody is woken: as many fibers are ready after a yield as were before (O3). */
 void weft_yield(void)
 {
 	struct weft__worker *w = weft__worker_self();
 	if (!w)
 		return;
 
+	begin_move(w);
 	struct weft__job *job = NULL;
 	if (weft__count(&w->yields) % YIELDS_IN_ROW != 0)
 		job = take_ready(w);
@@ -386,15 +415,16 @@ void weft_yield(void)
 		switch_to(w, fiber_of(job), back_of_the_queue, NULL);
 		return;
 	}
-	if (!job && weft__deque_size(&w->deque) == 0 && !load_relaxed(&w->next) &&
-	    weft__fifo_is_empty(&w->ready) && weft__inject_is_empty(&w->runtime->inject))
-		return;
+	bool alone = !job && weft__deque_size(&w->deque) == 0 && !load_relaxed(&w->next) &&
+		     weft__fifo_is_empty(&w->ready) && weft__inject_is_empty(&w->runtime->inject);
 	store_release(&w->handoff, job); /* O2 */
-	if (suspend_to_loop(w, back_of_the_queue, NULL) == 0 || !job)
+	if (!alone && suspend_to_loop(w, back_of_the_queue, NULL) == 0)
 		return;
-	/* Without a stack nobody else runs. */
+	/* Nobody else runs: there is nothing, or no stack for it. */
 	store_relaxed(&w->handoff, (struct weft__job *)NULL);
-	weft__inject_push(&w->runtime->inject, job);
+	end_move(w);
+	if (job)
+		give_away(w, job);
 }
 
 /* --- the loop ---------------------------------------------------------- */

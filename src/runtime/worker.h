@@ -45,7 +45,9 @@ struct weft__worker {
 	uint64_t nexts;			/* how often it was set */
 	uint64_t next_seen, next_since; /* of a thief: which it saw, and when first */
 	unsigned char *hungry;		/* this thread's weft_hungry_byte */
-	uint64_t declared;		/* 1 + its turns when its task said that it blocks, or 0 */
+	uint64_t moves_begun;		/* a job is taken to put another back (O3 of worker.c) */
+	uint64_t moves_ended;
+	uint64_t declared; /* 1 + its turns when its task said that it blocks, or 0 */
 	unsigned index;
 	struct weft_runtime *runtime;
 

@@ -6,6 +6,9 @@
  * one worker must get round all of them to move it, and several must not let two
  * have it.  Around the ring run tasks that fork and yield inside both sides, whose
  * fibers wait, move, and are put back all the time.
+ *
+ * Then a task yields to one that holds the worker until the first has gone on, so that
+ * another worker must take that: also one that fell asleep in the middle of the yield.
  */
 #include <weft/weft.h>
 
@@ -91,6 +94,69 @@ static void run_task(unsigned self)
 	STRESS_CHECK(rc == 0);
 }
 
+/* --- a yield while another worker falls asleep ---------------------------- */
+
+enum { HOLD_S = 20, PAUSE_NS = 100000 };
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* Does not yield: its worker runs nothing else. */
+static int hold_until(void *arg)
+{
+	const uint32_t *flag = arg;
+	uint64_t began = now_ns();
+
+	while (!load_acquire(flag))
+		STRESS_CHECK(now_ns() - began < HOLD_S * UINT64_C(1000000000));
+	return 0;
+}
+
+static void pause_for(uint64_t ns)
+{
+	uint64_t began = now_ns();
+
+	while (now_ns() - began < ns)
+		cpu_relax();
+}
+
+/* The pauses sweep the time that an idle worker looks around before it sleeps. */
+static int yield_to_holders(void *arg)
+{
+	uint64_t rounds = *(const uint64_t *)arg;
+
+	for (uint64_t i = 0; i < rounds; i++) {
+		uint32_t flag = 0;
+		struct weft_group g;
+		STRESS_CHECK(weft_group_open(&g) == 0);
+		pause_for(i * 997 % PAUSE_NS);
+		STRESS_CHECK(weft_spawn(&g, hold_until, &flag) == 0);
+		weft_yield();
+		store_release(&flag, 1);
+		STRESS_CHECK(weft_group_close(&g, 0) == 0);
+	}
+	return 0;
+}
+
+static uint64_t yield_while_others_fall_asleep(void)
+{
+	uint64_t rounds = 2000 * (uint64_t)stress_scale;
+
+	if (stress_threads == 1)
+		return 0;
+	/* No spare worker that would come to help. */
+	STRESS_CHECK(
+		weft_runtime_create(&rt, .workers = stress_threads, .block_warn = WEFT_NEVER) == 0);
+	STRESS_CHECK(weft_runtime_run(rt, yield_to_holders, &rounds) == 0);
+	weft_runtime_destroy(rt);
+	return rounds;
+}
+
 int main(int argc, char **argv)
 {
 	struct stress_thread threads[RING + FORKERS];
@@ -104,6 +170,7 @@ int main(int argc, char **argv)
 
 	STRESS_CHECK(passed == laps * RING);
 	STRESS_CHECK(leaves == (uint64_t)stress_scale * TREES * FORKERS << DEPTH);
-	printf("%" PRIu64 " passes, %" PRIu64 " leaves\n", passed, leaves);
+	printf("%" PRIu64 " passes, %" PRIu64 " leaves, %" PRIu64 " holders\n", passed, leaves,
+	       yield_while_others_fall_asleep());
 	return 0;
 }
