@@ -145,7 +145,7 @@ static int yield_to_holders(void *arg)
 
 static uint64_t yield_while_others_fall_asleep(void)
 {
-	uint64_t rounds = 2000 * (uint64_t)stress_scale;
+	uint64_t rounds = 1000 * (uint64_t)stress_scale;
 
 	if (stress_threads == 1)
 		return 0;
