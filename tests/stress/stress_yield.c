@@ -96,7 +96,7 @@ static void run_task(unsigned self)
 
 /* --- a yield while another worker falls asleep ---------------------------- */
 
-enum { HOLD_S = 20, PAUSE_NS = 100000 };
+enum { HOLD_S = 20, SOONEST_NS = 40000, SWEEP_NS = 30000 };
 
 static uint64_t now_ns(void)
 {
@@ -125,7 +125,8 @@ static void pause_for(uint64_t ns)
 		cpu_relax();
 }
 
-/* The pauses sweep the time that an idle worker looks around before it sleeps. */
+/* The pauses sweep the time when the others, out of work since the last round, have looked
+ * around for 50 us and fall asleep. */
 static int yield_to_holders(void *arg)
 {
 	uint64_t rounds = *(const uint64_t *)arg;
@@ -134,7 +135,7 @@ static int yield_to_holders(void *arg)
 		uint32_t flag = 0;
 		struct weft_group g;
 		STRESS_CHECK(weft_group_open(&g) == 0);
-		pause_for(i * 997 % PAUSE_NS);
+		pause_for(SOONEST_NS + i * 997 % SWEEP_NS);
 		STRESS_CHECK(weft_spawn(&g, hold_until, &flag) == 0);
 		weft_yield();
 		store_release(&flag, 1);
@@ -145,7 +146,7 @@ static int yield_to_holders(void *arg)
 
 static uint64_t yield_while_others_fall_asleep(void)
 {
-	uint64_t rounds = 1000 * (uint64_t)stress_scale;
+	uint64_t rounds = 400 * (uint64_t)stress_scale;
 
 	if (stress_threads == 1)
 		return 0;
