@@ -23,8 +23,9 @@
  *       way: the ticket is drawn before the bit is set, so one sent in between
  *       makes the wait return at once.
  *   I3  Jobs that nobody else would run (injected ones, ready fibers) are
- *       always followed by weft__idle_notify.  Forks are run by their owner if
- *       by nobody else, and may be left unannounced.
+ *       always followed by weft__idle_notify, but for those put back in the place
+ *       of others (O3 of worker.c).  Forks are run by their owner if by nobody
+ *       else, and may be left unannounced.
  *
  *   I4  Of the spare workers, which have the highest numbers, as many may be woken
  *       as are called; who is not goes to sleep when it has nothing of its own left,
