@@ -411,7 +411,10 @@ int weft_close(int fd)
 {
 	if (fd < 0)
 		return -EBADF;
-	if (!weft__forked())
-		weft__poller_close(fd);
-	return close_now(fd);
+	if (weft__forked())
+		return close_now(fd);
+	weft__poller_close(fd);
+	int rc = close_now(fd);
+	weft__poller_closed(fd);
+	return rc;
 }

@@ -293,10 +293,11 @@ void weft__poller_ready(struct weft_runtime *rt, uint64_t data, uint32_t events)
 	weft__spin_unlock(&e->lock);
 }
 
-static struct weft_runtime *close_in(struct weft__fd *e)
+static struct weft_runtime *close_in(struct weft__fd *e, int fd)
 {
 	struct weft_runtime *rt = NULL;
 
+	(void)fd;
 	weft__spin_lock(&e->lock);
 	store_relaxed(&e->closes, load_relaxed(&e->closes) + 1);
 	if (!weft__list_is_empty(&e->waiters))
@@ -307,8 +308,25 @@ static struct weft_runtime *close_in(struct weft__fd *e)
 	return rt;
 }
 
+/* Those who came since close_in, while the number was open: the kernel has forgotten them.
+ * They wait for the file that has the number now, or hear that there is none. */
+static struct weft_runtime *closed_in(struct weft__fd *e, int fd)
+{
+	struct weft_runtime *rt = NULL;
+
+	weft__spin_lock(&e->lock);
+	if (!weft__list_is_empty(&e->waiters)) {
+		rt = waiter_of(weft__list_front(&e->waiters))->strand->runtime;
+		if (arm(rt->async->events.epoll, e, fd) == 0 ||
+		    end_waits(e, UINT32_MAX, WEFT__CLOSED) == 0)
+			rt = NULL;
+	}
+	weft__spin_unlock(&e->lock);
+	return rt;
+}
+
 /* A runtime that is found here stays while the lock is held: fini waits for that. */
-void weft__poller_close(int fd)
+static void tell_all(int fd, struct weft_runtime *(*tell)(struct weft__fd *e, int fd))
 {
 	if (fd >= WEFT__FD_CHUNK * WEFT__FD_CHUNKS)
 		return;
@@ -316,9 +334,19 @@ void weft__poller_close(int fd)
 	weft__list_for_each (node, &pollers) {
 		struct weft__poller *poller = WEFT__CONTAINER(node, struct weft__poller, link);
 		struct weft__fd *e = entry_at(poller, fd);
-		struct weft_runtime *rt = e ? close_in(e) : NULL;
+		struct weft_runtime *rt = e ? tell(e, fd) : NULL;
 		if (rt)
 			weft__idle_notify(rt);
 	}
 	weft__spin_unlock(&pollers_lock);
+}
+
+void weft__poller_close(int fd)
+{
+	tell_all(fd, close_in);
+}
+
+void weft__poller_closed(int fd)
+{
+	tell_all(fd, closed_in);
 }

@@ -59,4 +59,7 @@ int weft__poller_wait(struct weft__strand *s, int fd, struct weft__fd *entry, ui
 /* Ends all waits for the number, of all runtimes. */
 void weft__poller_close(int fd);
 
+/* And right after: ends the waits that began in between. */
+void weft__poller_closed(int fd);
+
 #endif
