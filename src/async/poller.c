@@ -15,6 +15,7 @@
  *   I1  While there are waiters, the kernel has one registration of the number, with
  *       all that they want, and with `serial`; or its event is on the way to the event
  *       thread.  An event of any other serial is stale and is dropped.
+ *       A close takes the registration away; weft_close looks after it once more.
  *   I2  serial changes with every registration, and only when that succeeded: a
  *       failed one leaves the earlier one, and its waiters, as they were.
  *   I3  A waiter is taken out before it is claimed: who has won a claim of a waiter
