@@ -16,9 +16,12 @@
  *
  * Invariants
  *
- *   I1  A closed gate is opened by who has the turn, and roots enter with the lock held:
- *       who has seen the lock after closing the gate sees it stay drained until then.
+ *   I1  The gate is opened by who has the turn, and roots enter with the lock held: once
+ *       drained it stays so until then.
  *   I2  With the gate drained nobody else writes `runtime`.
+ *   I3  The gate is closed and the runtime cancelled in one step, with the lock held or from
+ *       inside: what a shutdown waits for has been cancelled, and so has what it ends.
+ *       A second cancel does nothing, and may come while the runtime ends.
  */
 #include <limits.h>
 #include <pthread.h>
@@ -187,16 +190,22 @@ static bool end(int64_t deadline)
 	return over;
 }
 
+/* With the lock held (I3). */
+static void close_and_cancel(void)
+{
+	weft__gate_close(&gate);
+	if (runtime)
+		weft__hooks.cancel(runtime);
+}
+
 int weft_shutdown(int64_t deadline)
 {
 	if (weft__worker_self() || weft__hooks.is_host())
 		return WEFT_EDEADLK;
 	if (weft__forked())
 		return WEFT_ESHUTDOWN;
-	weft__gate_close(&gate);
 	pthread_mutex_lock(&lock);
-	if (runtime)
-		weft__hooks.cancel(runtime);
+	close_and_cancel();
 	pthread_mutex_unlock(&lock);
 	return weft__gate_drain(&gate, deadline) && end(deadline) ? 0 : too_late(deadline);
 }
@@ -213,10 +222,8 @@ void weft_request_shutdown(void)
 		return;
 	}
 	pthread_mutex_lock(&lock);
-	if (runtime) {
-		weft__gate_close(&gate);
-		weft__hooks.cancel(runtime);
-	}
+	if (runtime)
+		close_and_cancel();
 	pthread_mutex_unlock(&lock);
 }
 

@@ -84,8 +84,6 @@ bool weft__gate_drain(struct weft__gate *gate, int64_t deadline)
 {
 	uint32_t now;
 
-	weft__gate_close(gate);
-
 	/* A gate opened again was drained by somebody else meanwhile. */
 	while ((now = load_acquire(&gate->inside)) > WEFT__GATE_CLOSED) /* O1 */
 		if (!weft__sleep_while(&gate->inside, now, deadline))

@@ -34,9 +34,10 @@ struct weft__gate {
 bool weft__gate_enter(struct weft__gate *gate);
 void weft__gate_leave(struct weft__gate *gate);
 
-/* Closes the gate; drain also waits until nobody is inside or `deadline` (ns of
- * CLOCK_MONOTONIC) has passed: false.  It stays closed either way. */
 void weft__gate_close(struct weft__gate *gate);
+
+/* Of a closed gate: waits until nobody is inside, or somebody else has seen that and opened
+ * it, or `deadline` (ns of CLOCK_MONOTONIC) has passed: false. */
 bool weft__gate_drain(struct weft__gate *gate, int64_t deadline);
 void weft__gate_open(struct weft__gate *gate);
 

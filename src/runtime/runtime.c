@@ -326,6 +326,7 @@ int weft_runtime_run(struct weft_runtime *rt, weft_fn *fn, void *arg)
 
 void weft__runtime_stop(struct weft_runtime *rt)
 {
+	weft__gate_close(&rt->gate);
 	weft__gate_drain(&rt->gate, WEFT_NEVER);
 	weft__hooks.stop(rt);
 }

@@ -2,11 +2,13 @@
 /*
  * stress_start_stop.c - the default runtime starts and stops under all who use it
  *
- * Three shapes.  One thread that runs and shuts down in turn, so that every job is
+ * Four shapes.  One thread that runs and shuts down in turn, so that every job is
  * the first and the last one of a runtime.  Threads that run while others shut
  * down, some with a deadline that has passed: each run ends with its task run once,
  * or is refused and its task not run, and the runtime starts again every time; others
- * ask for what the runtime knows, whether it starts, runs or ends.
+ * ask for what the runtime knows, whether it starts, runs or ends.  Threads that shut
+ * down at the same moment, again and again, against tasks that do not end by themselves:
+ * a shutdown has cancelled whatever it waits for.
  * And a runtime of its own for every round, whose workers are taken down while
  * they are still looking for work.
  *
@@ -16,7 +18,7 @@
 
 #include "support/stress.h"
 
-enum { RUNNERS = 4, STOPPERS = 3, ASKERS = 2 };
+enum { RUNNERS = 4, STOPPERS = 3, ASKERS = 2, SLEEPERS = 2 };
 
 /* Sanitizers make the start of a runtime ten times as dear. */
 enum { ROUNDS = WEFT__SANITIZED ? 250 : 1000 };
@@ -115,6 +117,58 @@ static void run_against(void)
 	STRESS_CHECK(run_in_turn(2) == 2); /* it still starts and stops */
 }
 
+/* --- against what does not end by itself --------------------------------- */
+
+static struct stress_barrier together;
+static uint64_t cancelled;
+static uint32_t stoppers_left, sleepers_left;
+
+static int sleep_for_ever(void *arg)
+{
+	(void)arg;
+	return weft_sleep(WEFT_NEVER);
+}
+
+static void sleep_often(unsigned self)
+{
+	(void)self;
+	while (load_acquire(&stoppers_left) != 0) {
+		int rc = weft_run_sync(sleep_for_ever, NULL);
+
+		STRESS_CHECK(rc == WEFT_ECANCELED || rc == WEFT_ESHUTDOWN);
+		add_seqcst(&cancelled, rc == WEFT_ECANCELED);
+	}
+	add_seqcst(&sleepers_left, (uint32_t)-1);
+}
+
+static void stop_together(unsigned self)
+{
+	(void)self;
+	for (uint64_t i = 0; i < each; i++) {
+		stress_barrier_wait(&together);
+		STRESS_CHECK(weft_shutdown(WEFT_NEVER) == 0);
+	}
+	add_seqcst(&stoppers_left, (uint32_t)-1);
+}
+
+static void run_cancelled(void)
+{
+	struct stress_thread sleepers[SLEEPERS], stoppers[STOPPERS];
+
+	each = ROUNDS * (uint64_t)stress_scale;
+	stoppers_left = STOPPERS;
+	sleepers_left = SLEEPERS;
+	stress_barrier_init(&together, STOPPERS);
+	stress_start(sleepers, SLEEPERS, sleep_often);
+	stress_start(stoppers, STOPPERS, stop_together);
+	stress_join(stoppers, STOPPERS);
+	while (load_acquire(&sleepers_left) != 0) {
+		STRESS_CHECK(weft_shutdown(WEFT_NEVER) == 0);
+		sched_yield();
+	}
+	stress_join(sleepers, SLEEPERS);
+}
+
 /* --- create and destroy ------------------------------------------------ */
 
 static void create_often(unsigned self)
@@ -147,11 +201,12 @@ int main(int argc, char **argv)
 	stress_begin(argc, argv);
 	uint64_t turns = run_in_turn(ROUNDS * (uint64_t)stress_scale);
 	run_against();
+	run_cancelled();
 	uint64_t created = run_create();
 
 	printf("%" PRIu64 " in turn; %d x %" PRIu64 " runs, %" PRIu64 " refused, %" PRIu64
-	       " shutdowns, %" PRIu64 " too late; %" PRIu64 " created\n",
+	       " shutdowns, %" PRIu64 " too late; %" PRIu64 " cancelled; %" PRIu64 " created\n",
 	       turns, RUNNERS, 2 * ROUNDS * (uint64_t)stress_scale, refused, stopped, late,
-	       created);
+	       cancelled, created);
 	return 0;
 }
