@@ -102,6 +102,7 @@ WEFT_API int weft_nonblocking(int fd);
  * do can it be waited for.  The threads of weft block all; so must the main thread, and
  * with it those that it starts: weft_signal_block at the head of main(), before any
  * thread is started.  Blocked signals are inherited by what fork() and exec() make.
+ * SIGURG cannot be waited for: the workers keep it open, for reports (weft/runtime.h).
  *
  *	sigset_t set;
  *	sigemptyset(&set);

@@ -95,9 +95,9 @@ WEFT_API int weft_scope_enter_opt(struct weft_scope *s, const struct weft_scope_
 WEFT_API int weft_scope_leave(struct weft_scope *s, int rc);
 
 /* Cancels all that runs inside.  Again: nothing.  The message is borrowed until
- * the scope is left.  From any task, if the scope has not been left when the call begins: its
- * owner, woken by it, does not leave before it is done.  Who cannot be sure of that takes a
- * token, below. */
+ * the scope is left.  By the owner, and by tasks that run inside and so keep it from being
+ * left; by one other task if it knows that the scope has not been left when the call begins:
+ * the owner, woken by it, does not leave before it is done.  All others take a token, below. */
 WEFT_API void weft_scope_cancel(struct weft_scope *s);
 WEFT_API void weft_scope_cancel_because(struct weft_scope *s, int code, const char *message);
 

@@ -26,9 +26,10 @@
  *              WEFT_EINVAL for a group that is not open, no function, options that make
  *              no sense.  A call that waits may return WEFT_ENOMEM: there is no stack to
  *              go on with meanwhile.
- *   cancel     close, wait, next, start, weft_task_wait and, with a limit, spawn are
- *              cancellation points: WEFT_ECANCELED under a visible cancel, and but for
- *              close nothing was done.  open looks for one too.  The others do not.
+ *   cancel     close, wait, next, start and weft_task_wait are cancellation points:
+ *              WEFT_ECANCELED under a visible cancel, and but for close nothing was done.
+ *              So is spawn when it has to wait for room.  open looks for a cancel too.
+ *              The others do not.
  *   blocking   close, wait, next, start, weft_task_wait and, with a limit, spawn suspend
  *              the task.  The others wait for nothing.
  */

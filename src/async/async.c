@@ -107,6 +107,7 @@ static void end(struct weft_runtime *rt)
 {
 	struct weft__async *a = rt->async;
 
+	weft__events_fini(&a->events);
 	weft__poller_fini(&a->poller);
 	weft__watchman_fini(rt, &a->watchman);
 	weft__records_fini(&a->records, rt->worker_slots);

@@ -87,7 +87,22 @@ static void admit(struct weft__group *g)
 	}
 }
 
-static int enter_limit(struct weft__group *g, struct weft__strand *s, bool try_only)
+static void leave_limit(struct weft__group *g)
+{
+	weft__spin_lock(&g->lock);
+	g->running--;
+	admit(g);
+	weft__spin_unlock(&g->lock);
+}
+
+static bool is_refused(const struct weft__group *g, const struct weft_spawn_opts *o)
+{
+	return o && o->unless_cancelled && weft__cancel_visible(&g->scope.node);
+}
+
+/* A shield may keep the spawner waiting for room in a group that is cancelled. */
+static int enter_limit(struct weft__group *g, struct weft__strand *s,
+		       const struct weft_spawn_opts *o)
 {
 	weft__spin_lock(&g->lock);
 	bool room = has_room(g);
@@ -96,7 +111,12 @@ static int enter_limit(struct weft__group *g, struct weft__strand *s, bool try_o
 	weft__spin_unlock(&g->lock);
 	if (room)
 		return 0;
-	return try_only ? WEFT_EAGAIN : wait_for_room(g, s);
+	int rc = o && o->try_only ? WEFT_EAGAIN : wait_for_room(g, s);
+	if (rc == 0 && is_refused(g, o)) {
+		leave_limit(g);
+		rc = WEFT_ECANCELED;
+	}
+	return rc;
 }
 
 int weft_group_set_limit(struct weft_group *group, size_t limit)
@@ -135,6 +155,7 @@ static void run_task(struct weft__job *job)
 		add_seqcst(&t->strand.runtime->roots_running, 1);
 	store_relaxed(&t->state, (uint8_t)WEFT_TASK_RUNNING);
 	int rc = WEFT_UNLIKELY(t->stack) ? weft__task_on_stack(t) : t->fn(t->arg);
+	weft__locals_end(&t->strand.in);
 	fiber->name = NULL;
 	fiber->strand = NULL; /* whoever looks at this worker from outside finds nobody */
 	weft__group_child_done(t, rc);
@@ -168,8 +189,8 @@ void weft__task_init(struct weft__task *t, struct weft_runtime *rt, struct weft_
 void weft__group_dismiss(struct weft__node *n)
 {
 	weft__spin_lock(&n->lock);
-	unsigned flags = n->flags & ~(unsigned)WEFT__NODE_SHIELD;
-	store_release(&n->flags, (uint8_t)(flags | WEFT__NODE_CANCELLED));
+	store_release(&n->flags, (uint8_t)(n->flags & ~(unsigned)WEFT__NODE_SHIELD));
+	weft__node_set(n, WEFT__NODE_CANCELLED);
 	weft__spin_unlock(&n->lock);
 }
 
@@ -234,14 +255,6 @@ static void keep(struct weft__group *g, struct weft__task *t)
 	weft__spin_unlock(&g->lock);
 }
 
-static void leave_limit(struct weft__group *g)
-{
-	weft__spin_lock(&g->lock);
-	g->running--;
-	admit(g);
-	weft__spin_unlock(&g->lock);
-}
-
 int weft__group_spawn(struct weft__group *g, weft_fn *fn, void *arg,
 		      const struct weft_spawn_opts *o, struct weft__start *start,
 		      struct weft__task **child)
@@ -249,11 +262,11 @@ int weft__group_spawn(struct weft__group *g, weft_fn *fn, void *arg,
 	struct weft__strand *s = weft__strand_self();
 	int rc = s ? may_spawn(g, s) : WEFT_ENOTASK;
 
-	if (rc == 0 && o && o->unless_cancelled && weft__cancel_visible(&g->scope.node))
+	if (rc == 0 && is_refused(g, o))
 		rc = WEFT_ECANCELED;
 	bool counted = load_relaxed(&g->limit) != SIZE_MAX;
 	if (rc == 0 && counted)
-		rc = enter_limit(g, s, o && o->try_only);
+		rc = enter_limit(g, s, o);
 	if (rc != 0)
 		return rc;
 
@@ -437,7 +450,6 @@ void weft__group_child_done(struct weft__task *t, int rc)
 	if (t->start)
 		rc = weft__start_ended(t, rc);
 	weft__strand_end(&t->strand);
-	weft__locals_unref(t->strand.in.locals);
 	if (!g) {
 		weft__task_put(rt, t);
 		add_seqcst(&rt->roots_running, (uint32_t)-1);

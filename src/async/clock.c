@@ -23,6 +23,7 @@
 #include "async/events.h"
 #include "deque/alloc.h"
 #include "deque/list.h"
+#include "runtime/idle.h"
 #include "runtime/runtime.h"
 #include "runtime/worker.h"
 
@@ -120,6 +121,15 @@ int weft__clock_start(struct weft_runtime *rt)
 	return rt->async->clock.is_virtual ? 0 : weft__events_start(rt);
 }
 
+/* The worker that falls asleep last looks at the timers (quiet.c): it may be so far. */
+static void announce_virtual(struct weft_runtime *rt)
+{
+	struct weft__worker *w = weft__worker_self();
+
+	if (!w || w->runtime != rt)
+		weft__idle_notify(rt);
+}
+
 int weft__timer_arm(struct weft_runtime *rt, struct weft__timer *t, int64_t deadline)
 {
 	struct weft__clock *clock = &rt->async->clock;
@@ -138,7 +148,9 @@ int weft__timer_arm(struct weft_runtime *rt, struct weft__timer *t, int64_t dead
 	store_relaxed(&t->home, home);
 	bool earlier = deadline < load_relaxed(&clock->wake_at); /* O1 */
 	weft__spin_unlock(&home->lock);
-	if (WEFT_UNLIKELY(earlier) && !clock->is_virtual) {
+	if (clock->is_virtual) {
+		announce_virtual(rt);
+	} else if (WEFT_UNLIKELY(earlier)) {
 		store_relaxed(&clock->wake_at, deadline);
 		weft__events_kick(rt);
 	}

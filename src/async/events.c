@@ -178,7 +178,9 @@ int weft__events_start(struct weft_runtime *rt)
 	if (WEFT_LIKELY(load_acquire(&events->running)))
 		return 0;
 	pthread_mutex_lock(&events->lock);
-	if (!load_relaxed(&events->running)) {
+	if (load_relaxed(&events->stop)) {
+		rc = WEFT_ESHUTDOWN;
+	} else if (!load_relaxed(&events->running)) {
 		rc = start_thread(rt);
 		if (rc == 0)
 			store_release(&events->running, 1);
@@ -191,10 +193,18 @@ void weft__events_stop(struct weft_runtime *rt)
 {
 	struct weft__events *events = &rt->async->events;
 
-	if (load_acquire(&events->running)) {
-		store_release(&events->stop, 1);
+	pthread_mutex_lock(&events->lock);
+	store_release(&events->stop, 1);
+	pthread_mutex_unlock(&events->lock);
+	if (load_relaxed(&events->running)) {
 		weft__events_kick(rt);
 		pthread_join(events->thread, NULL);
+	}
+}
+
+void weft__events_fini(struct weft__events *events)
+{
+	if (events->running) {
 		close(events->wake);
 		close(events->epoll);
 	}

@@ -6,7 +6,8 @@
  * the next of either.
  *
  *   threads    any.
- *   errors     start: WEFT_EAGAIN when there is no thread or descriptor to be had.
+ *   errors     start: WEFT_EAGAIN when there is no thread or descriptor to be had,
+ *              WEFT_ESHUTDOWN after stop.
  *   blocking   none but stop, which ends the thread.
  */
 #ifndef WEFT_ASYNC_EVENTS_H
@@ -28,7 +29,11 @@ struct weft__events {
 };
 
 void weft__events_init(struct weft__events *events);
+
+/* Ends the thread; it does not start again.  Whoever is late may still kick it, and use its
+ * descriptors, until fini: with no worker left and nobody who holds the runtime. */
 void weft__events_stop(struct weft_runtime *rt);
+void weft__events_fini(struct weft__events *events);
 
 /* Sees to it that the thread runs. */
 int weft__events_start(struct weft_runtime *rt);

@@ -167,7 +167,6 @@ static void cancel_daemons(struct weft__group *g)
 		weft__walk_queue(rt, c);
 	}
 	weft__spin_unlock(&n->lock);
-	add_seqcst(&weft__cancel_epoch, 1);
 	weft__walk_all(rt);
 }
 

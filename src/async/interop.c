@@ -359,6 +359,8 @@ bool weft_future_cancel(struct weft_future *future)
 	struct weft__node *n = &f->strand.node;
 	struct portal *p = f->portal;
 
+	if (weft__forked())
+		return false;
 	weft__spin_lock(&f->lock);
 	bool fresh = f->state == UNDER_WAY && weft__node_mark(n, WEFT__NODE_CANCELLED);
 	if (fresh) {

@@ -44,6 +44,14 @@ void weft__locals_unref(const struct weft_local *l)
 	}
 }
 
+void weft__locals_end(struct weft__ambient *in)
+{
+	const struct weft_local *l = in->locals;
+
+	in->locals = NULL;
+	weft__locals_unref(l);
+}
+
 /* Where the caller's bindings begin: a task's, or those of a blocking call; NULL on
  * other threads. */
 static const struct weft_local **here(void)

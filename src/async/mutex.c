@@ -8,8 +8,10 @@
  *
  *   I1  WAITERS is set while somebody is in the queue; it changes under the lock of the
  *       queue only, and who sets it sees LOCKED set, in one step.
- *   I2  Who holds the mutex is the only one to clear LOCKED, and with WAITERS set it does
+ *   I2  Who holds the mutex is the only one to clear LOCKED, and when somebody waits it does
  *       that under the lock of the queue, and wakes one.
+ *   I3  When nobody waits, clearing LOCKED is the last touch: the next holder may free the
+ *       mutex.  Who was woken is in its call until the lock of the queue is free (queue.h).
  *
  *   O1  holder -> next holder     release of the word => acquire half of the CAS that
  *       sets LOCKED.
@@ -134,21 +136,36 @@ int weft_mutex_try_acquire(struct weft_mutex *mutex)
 	return try_lock(mutex_of(mutex)) ? 0 : WEFT_EAGAIN;
 }
 
-/* Somebody waits, or did a moment ago; or it is not locked at all. */
-static __attribute__((noinline)) int release_slowly(struct weft__mutex *m)
+/* With the lock of the queue held, and by the holder: lets go of both if somebody waits. */
+static bool wake_one(struct weft__mutex *m)
 {
 	struct weft__wakes wakes = { 0 };
 	struct weft__waiter *w;
+	bool woke = false;
 
-	weft__queue_lock(&m->queue);
-	if (!(load_relaxed(&m->word) & LOCKED)) {
-		weft__queue_unlock(&m->queue);
-		return WEFT_EPERM;
-	}
-	while ((w = m->queue.first) && !weft__queue_wake(&m->queue, w, WEFT__GRANTED, &wakes))
-		continue;
+	while (!woke && (w = m->queue.first))
+		woke = weft__queue_wake(&m->queue, w, WEFT__GRANTED, &wakes);
+	if (!woke)
+		return false;
 	store_release(&m->word, weft__queue_is_empty(&m->queue) ? 0 : (uint32_t)WAITERS); /* O1 */
 	weft__queue_unlock_wake(&m->queue, &wakes);
+	return true;
+}
+
+/* Somebody waits, or did a moment ago; or it is not locked at all. */
+static __attribute__((noinline)) int release_slowly(struct weft__mutex *m)
+{
+	do {
+		weft__queue_lock(&m->queue);
+		if (!(load_relaxed(&m->word) & LOCKED)) {
+			weft__queue_unlock(&m->queue);
+			return WEFT_EPERM;
+		}
+		if (wake_one(m))
+			return 0;
+		forget_waiters(m);
+		weft__queue_unlock(&m->queue);
+	} while (!cas_seqcst(&m->word, LOCKED, 0)); /* O1, I3 */
 	return 0;
 }
 

@@ -11,8 +11,7 @@
  *
  *   I1  state, ticket and pins are under the job's lock.  The thread's last touch of a
  *       job that somebody waits for is the unlock behind DONE; the waiter looks at the
- *       state under the lock before it lets the job go.  Its runtime, which need not be
- *       the pool's, is held until it was woken.
+ *       state under the lock before it lets the job go.
  *   I2  A job that can be abandoned is allocated, with its copy of the argument; from
  *       ABANDONED on it is the thread's, before that the waiter's.
  *   I3  A caller is not let go while its call runs something on its behalf
@@ -95,7 +94,6 @@ static void drop_abandoned(struct job *j)
 static void finish(struct job *j, int rc)
 {
 	struct weft__strand *s = j->strand;
-	struct weft_runtime *rt = j->runtime;
 	enum weft__claim claim = WEFT__CLAIM_LOST;
 
 	weft__spin_lock(&j->lock);
@@ -105,15 +103,11 @@ static void finish(struct job *j, int rc)
 		j->rc = rc;
 		claim = weft__claim(s, j->ticket, WEFT__GRANTED);
 	}
-	if (claim == WEFT__CLAIM_PARKED)
-		weft__runtime_hold(rt);
 	weft__spin_unlock(&j->lock); /* I1 */
 	if (abandoned)
 		drop_abandoned(j);
-	if (claim == WEFT__CLAIM_PARKED) {
+	if (claim == WEFT__CLAIM_PARKED)
 		weft__resume(s);
-		weft__runtime_release(rt);
-	}
 }
 
 static void fail(struct weft__pool_job *pooled, int rc)

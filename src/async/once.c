@@ -8,6 +8,8 @@
  *	  '---------'    nobody waits
  *
  *   O1  what fn did -> who finds it done     release of DONE => acquire.
+ *   O2  the runner's last touch -> who finds it done, and may free it: the lock of the
+ *       queue, which the runner holds from DONE on, is observed free.
  */
 #include <weft/error.h>
 #include <weft/sync.h>
@@ -97,7 +99,7 @@ int weft_once(struct weft_once *once, weft_fn *fn, void *arg)
 
 	if (rc != 0)
 		return rc;
-	if (load_acquire(&o->state) == DONE) /* O1 */
+	if (load_acquire(&o->state) == DONE && weft__guard_is_free(&o->queue.guard)) /* O1, O2 */
 		return 0;
 	rc = enter(o, s);
 	if (rc != 0 || load_acquire(&o->state) == DONE) /* O1 */

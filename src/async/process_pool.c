@@ -22,8 +22,7 @@
  *       once.  So a function runs at most once a call.
  *   I4  The pool's last touch of a job is the unlock behind DONE; its caller looks at
  *       the state under the lock before it goes.  A strand that was claimed parked stays
- *       until it is resumed, after that unlock, and its runtime, which need not be ours,
- *       is held until that is done.
+ *       until it is resumed, after that unlock.
  *   I5  When jobs are queued, none is idle, and: as many workers as there may be have
  *       jobs, or the thread is awake or will be at retry_at.
  *   I6  `callers` have submitted a job and not left: they will take the lock once more,
@@ -46,8 +45,8 @@
 #include "async/process_life.h"
 #include "async/process_thread.h"
 #include "async/wait.h"
-#include "runtime/runtime.h"
 #include "deque/alloc.h"
+#include "runtime/runtime.h"
 
 #define IDLE  WEFT_SEC(60)
 #define GRACE WEFT_SEC(1)
@@ -80,15 +79,9 @@ void weft__process_unlock(struct weft_process_pool *pool)
 
 	weft__list_init(&wakes);
 	weft__list_splice(&wakes, &pool->wakes);
-	weft__list_for_each (link, &wakes)
-		weft__runtime_hold(job_of(link)->strand->runtime); /* I4 */
 	pthread_mutex_unlock(&pool->lock);
-	while ((first = weft__list_pop_front(&wakes))) {
-		struct weft__strand *s = job_of(first)->strand;
-		struct weft_runtime *rt = s->runtime;
-		weft__resume(s);
-		weft__runtime_release(rt);
-	}
+	while ((first = weft__list_pop_front(&wakes)))
+		weft__resume(job_of(first)->strand); /* I4 */
 }
 
 /* --- jobs ---------------------------------------------------------------- */

@@ -133,8 +133,3 @@ void weft__queue_withdraw(struct weft__queue *q, struct weft__waiter *me)
 	weft__queue_lock(q);
 	weft__queue_remove(q, me);
 }
-
-void weft__queue_no_stack(void)
-{
-	sched_yield();
-}

@@ -103,9 +103,6 @@ int weft__queue_wait(struct weft__queue *q, struct weft__strand *s, struct weft_
 /* After an error of park or wait: out of the queue, and the lock is held. */
 void weft__queue_withdraw(struct weft__queue *q, struct weft__waiter *me);
 
-/* The caller has no way back: waits until there may be a stack again. */
-void weft__queue_no_stack(void);
-
 /* As weft__point, for a caller that may be no task. */
 static inline int weft__point_here(struct weft__strand *s)
 {

@@ -100,26 +100,30 @@ static bool fail(struct weft__node *n)
 	weft__spin_lock(&n->lock);
 	bool fresh = !(n->flags & (WEFT__NODE_CANCELLED | WEFT__NODE_CURSOR));
 	if (fresh)
-		store_release(&n->flags,
-			      (uint8_t)(n->flags | WEFT__NODE_CANCELLED | WEFT__NODE_DEADLOCK));
+		weft__node_set(n, WEFT__NODE_CANCELLED | WEFT__NODE_DEADLOCK);
 	weft__spin_unlock(&n->lock);
 	return fresh;
 }
 
 /* Cancels the roots, all of which wait and so are linked, and not the root of the tree:
- * those to come are not to suffer. */
+ * those to come are not to suffer.  One may have come since, and may wait for something
+ * that will happen: so this looks again, with the lock held that keeps others out. */
 static void fail_roots(struct weft_runtime *rt)
 {
+	struct weft__quiet *quiet = &rt->async->quiet;
 	struct weft__node *root = &rt->root;
 
+	weft__spin_lock(&quiet->lock);
 	weft__spin_lock(&root->lock);
-	weft__list_for_each (link, &root->children) {
-		struct weft__node *n = WEFT__CONTAINER(link, struct weft__node, link);
-		if (fail(n))
-			weft__walk_queue(rt, n);
+	if (is_quiet(rt) && is_deadlock(rt)) {
+		weft__list_for_each (link, &root->children) {
+			struct weft__node *n = WEFT__CONTAINER(link, struct weft__node, link);
+			if (fail(n))
+				weft__walk_queue(rt, n);
+		}
 	}
 	weft__spin_unlock(&root->lock);
-	add_seqcst(&weft__cancel_epoch, 1);
+	weft__spin_unlock(&quiet->lock);
 	weft__walk_all(rt);
 }
 

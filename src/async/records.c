@@ -19,12 +19,24 @@
 
 enum { BATCH = 128 };
 
+/* A handle of one runtime names no task of another, nor of the next: their generations
+ * begin far from each other (multiplicative hashing: D. Knuth, The Art of Computer
+ * Programming, vol. 3, 6.4). */
+static uint32_t first_generation(void)
+{
+	static uint32_t runtimes;
+	uint32_t first = (add_seqcst(&runtimes, 1) + 1) * UINT32_C(0x9e3779b9);
+
+	return first ? first : 1; /* 0 is nobody's */
+}
+
 int weft__records_init(struct weft__records *r, unsigned workers)
 {
 	/* Of `block`, 128 KiB, only what `blocks` counts is ever looked at. */
 	weft__spin_init(&r->lock);
 	r->common = (struct weft__record_list){ 0 };
 	r->blocks = 0;
+	r->first_generation = first_generation();
 	r->lists = weft__alloc_aligned(WEFT_CACHELINE, workers * sizeof *r->lists);
 	if (!r->lists)
 		return WEFT_ENOMEM;
@@ -77,14 +89,15 @@ WEFT__OF_THREAD static struct weft__task *pop(struct weft__record_list *list)
 static void grow(struct weft__records *r)
 {
 	uint32_t n = r->blocks;
+	uint32_t first = r->first_generation;
 	struct weft__task *block;
 
 	if (n == WEFT__RECORD_BLOCKS ||
 	    !(block = weft__alloc_aligned(64, WEFT__RECORD_BLOCK * sizeof *block)))
 		return;
 	for (uint32_t i = WEFT__RECORD_BLOCK; i-- > 0;) {
-		block[i] =
-			(struct weft__task){ .slot = n * WEFT__RECORD_BLOCK + i, .generation = 1 };
+		block[i] = (struct weft__task){ .slot = n * WEFT__RECORD_BLOCK + i,
+						.generation = first };
 		push(&r->common, &block[i]);
 	}
 	r->block[n] = block;

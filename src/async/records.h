@@ -44,6 +44,7 @@ struct weft__records {
 	struct weft__spin lock;
 	struct weft__record_list common; /* under lock */
 	uint32_t blocks;		 /* likewise; grows */
+	uint32_t first_generation;
 	struct weft__task *block[WEFT__RECORD_BLOCKS];
 	struct weft__watch watches[WEFT__HANDLE_LOCKS];
 };

@@ -240,7 +240,7 @@ void weft_scope_cancel_because(struct weft_scope *scope, int code, const char *m
 
 	if (!s)
 		return;
-	if (s->owner == self) {
+	if (self && s->owner == self) {
 		weft__scope_cancel(s, reason);
 		return;
 	}

@@ -13,6 +13,7 @@
 
 #include "async/scope.h"
 #include "deque/alloc.h"
+#include "runtime/runtime.h"
 
 struct slot {
 	struct weft__scope *scope; /* NULL: free */
@@ -87,6 +88,8 @@ bool weft_token_cancel_because(struct weft_token token, int code, const char *me
 		.source = weft__strand_name(weft__strand_self()),
 	};
 
+	if (weft__forked())
+		return false;
 	pthread_mutex_lock(&lock);
 	struct weft__scope *s = scope_of(token);
 	bool fresh = s && weft__scope_mark(s, &reason);

@@ -139,7 +139,7 @@ struct weft__node *weft__cancel_source(const struct weft__node *n)
  * see the first. */
 bool weft__node_set(struct weft__node *n, uint8_t flag)
 {
-	if (n->flags & flag)
+	if (n->flags & (flag | WEFT__NODE_CANCELLED))
 		return false;
 	store_release(&n->flags, (uint8_t)(n->flags | flag));
 	add_seqcst(&weft__cancel_epoch, 1); /* O1, O2 */

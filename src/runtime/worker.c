@@ -57,6 +57,7 @@
 enum {
 	FAIR_EVERY = 61,    /* jobs between two looks at the injector first */
 	YIELDS_IN_ROW = 16, /* direct switches before the deque has its turn */
+	SEARCHED = 64,	    /* things that are ready, for a fiber among them */
 	DRAW_FROM = 64,	    /* oldest jobs of which a seeded worker draws one */
 	SPIN_US = 50,	    /* search this long before sleeping: two wake-ups */
 	SPIN_RELAX = 32,    /* pauses between two rounds of stealing: 0.8 us */
@@ -174,6 +175,15 @@ static void complain(void)
 		fprintf(stderr, "weft: no stack for another fiber: %s\n", weft__stack_error());
 }
 
+static struct weft__fiber *fresh_loop(struct weft__worker *w)
+{
+	struct weft__fiber *fiber = weft__fiber_get(&w->stacks, loop, NULL);
+
+	if (!fiber)
+		complain();
+	return fiber;
+}
+
 static bool is_fiber(const struct weft__job *job)
 {
 	return load_relaxed(&job->run) == continue_job;
@@ -270,28 +280,33 @@ static void give_away(struct weft__worker *w, struct weft__job *job)
 	weft__idle_notify(w->runtime);
 }
 
-/* Without a stack for a fresh loop: a fiber that can go on, or NULL. */
-static struct weft__fiber *ready_fiber(struct weft__worker *w)
+/* Without a stack for a fresh loop: the first thing that is ready and is a fiber, or is none;
+ * NULL: there is no such thing among the first few, which are the last ones now. */
+static struct weft__job *search_ready(struct weft__worker *w, bool fiber)
 {
-	struct weft__job *job = take_ready(w);
+	for (int i = 0; i < SEARCHED; i++) {
+		struct weft__job *job = take_ready(w);
 
-	complain();
-	if (job && is_fiber(job))
-		return fiber_of(job);
-	if (job)
+		if (!job)
+			job = weft__inject_pop(&w->runtime->inject);
+		if (!job || is_fiber(job) == fiber)
+			return job;
 		give_away(w, job);
+	}
 	return NULL;
 }
 
 /* Leaves for a fresh loop. */
 static int suspend_to_loop(struct weft__worker *w, weft__after_fn *after, void *arg)
 {
-	struct weft__fiber *next = weft__fiber_get(&w->stacks, loop, NULL);
+	struct weft__fiber *next = fresh_loop(w);
 
-	if (!next)
-		next = ready_fiber(w);
-	if (!next)
-		return WEFT_ENOMEM;
+	if (!next) {
+		struct weft__job *job = search_ready(w, true);
+		if (!job)
+			return WEFT_ENOMEM;
+		next = fiber_of(job);
+	}
 	switch_to(w, next, after, arg);
 	return 0;
 }
@@ -302,14 +317,8 @@ bool weft__run_here(void)
 	struct weft__fiber *fiber = weft__worker_fiber(w);
 	struct weft__strand *strand = fiber->strand;
 	const char *name = fiber->name;
-	struct weft__job *job = weft__inject_pop(&w->runtime->inject);
+	struct weft__job *job = search_ready(w, false);
 
-	if (!job)
-		job = take_ready(w);
-	if (job && is_fiber(job)) {
-		give_away(w, job);
-		return false;
-	}
 	if (job) {
 		weft__tsan_acquire(job);
 		load_relaxed (&job->run)(job);
@@ -366,10 +375,24 @@ static void announce(struct weft_runtime *runtime, struct weft__worker *w)
 		weft__count(&w->stats.wakes);
 }
 
+/* By a thread that is none of the runtime's workers: what it hands over may be the last
+ * task, and the runtime end with that. */
+static void submit_from_outside(struct weft_runtime *runtime, struct weft__job *job)
+{
+	weft__runtime_hold(runtime);
+	submit_quietly(runtime, NULL, job);
+	announce(runtime, NULL);
+	weft__runtime_release(runtime);
+}
+
 void weft__submit(struct weft_runtime *runtime, struct weft__job *job)
 {
 	struct weft__worker *w = worker_of(runtime);
 
+	if (!w) {
+		submit_from_outside(runtime, job);
+		return;
+	}
 	submit_quietly(runtime, w, job);
 	announce(runtime, w);
 }
@@ -387,7 +410,11 @@ void weft__ready(struct weft_runtime *runtime, struct weft__fiber *fiber)
 
 	weft__tsan_release(fiber);
 	store_relaxed(&fiber->job.run, continue_job);
-	if (!w || !put_next(w, &fiber->job))
+	if (!w) {
+		submit_from_outside(runtime, &fiber->job);
+		return;
+	}
+	if (!put_next(w, &fiber->job))
 		submit_quietly(runtime, w, &fiber->job);
 	announce(runtime, w);
 }
@@ -398,6 +425,26 @@ static void back_of_the_queue(struct weft__worker *w, struct weft__fiber *from, 
 	store_relaxed(&from->job.run, continue_job);
 	enqueue(w, &from->job);
 	end_move(w);
+}
+
+/* To something that has not started.  In these two, false: the caller goes on. */
+static bool yield_to(struct weft__worker *w, struct weft__job *job)
+{
+	struct weft__fiber *next = fresh_loop(w);
+
+	if (!next)
+		return false;
+	store_release(&w->handoff, job); /* O2 */
+	switch_to(w, next, back_of_the_queue, NULL);
+	return true;
+}
+
+static bool yield_to_loop(struct weft__worker *w)
+{
+	bool alone = weft__deque_size(&w->deque) == 0 && !load_relaxed(&w->next) &&
+		     weft__fifo_is_empty(&w->ready) && weft__inject_is_empty(&w->runtime->inject);
+
+	return !alone && suspend_to_loop(w, back_of_the_queue, NULL) == 0;
 }
 
 /* Nobody is woken: as many fibers are ready after a yield as were before (O3). */
@@ -415,13 +462,9 @@ void weft_yield(void)
 		switch_to(w, fiber_of(job), back_of_the_queue, NULL);
 		return;
 	}
-	bool alone = !job && weft__deque_size(&w->deque) == 0 && !load_relaxed(&w->next) &&
-		     weft__fifo_is_empty(&w->ready) && weft__inject_is_empty(&w->runtime->inject);
-	store_release(&w->handoff, job); /* O2 */
-	if (!alone && suspend_to_loop(w, back_of_the_queue, NULL) == 0)
+	if (job ? yield_to(w, job) : yield_to_loop(w))
 		return;
 	/* Nobody else runs: there is nothing, or no stack for it. */
-	store_relaxed(&w->handoff, (struct weft__job *)NULL);
 	end_move(w);
 	if (job)
 		give_away(w, job);

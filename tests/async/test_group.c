@@ -379,6 +379,33 @@ TaskTest(group, GR12_unless_cancelled_does_not_start_in_a_cancelled_group)
 	return 0;
 }
 
+static int spawns_unless_cancelled(void *arg)
+{
+	return weft_spawn(arg, child, &(struct child){ 0 }, .unless_cancelled = true, .drop = drop);
+}
+
+static int spawns_in_a_shield(void *arg)
+{
+	HOLDS(weft_shield(spawns_unless_cancelled, arg, WEFT_NEVER) == WEFT_ECANCELED);
+	return 0;
+}
+
+TaskTest(group, GR12_unless_cancelled_holds_while_it_waits_for_room)
+{
+	struct weft_group g;
+
+	(void)arg;
+	dropped = 0;
+	HOLDS(weft_group_open(&g, .limit = 2) == 0);
+	HOLDS(weft_spawn(&g, sleeps_forever, NULL) == 0);
+	HOLDS(weft_spawn(&g, spawns_in_a_shield, &g) == 0);
+	HOLDS(weft_wait_all_blocked() == 0);
+	weft_group_cancel(&g); /* the sleeper ends: there is room */
+	HOLDS(weft_group_close(&g, 0) == 0);
+	HOLDS(dropped == 1);
+	return 0;
+}
+
 /* GR-8. */
 TaskTest(group, GR13_closing_an_empty_group_is_a_cancellation_point)
 {

@@ -210,6 +210,53 @@ TaskTest(handle, a_task_may_be_cancelled_before_it_starts)
 	return weft_group_close(&g, 0);
 }
 
+static int leaves_a_handle(void *arg)
+{
+	struct weft_group g;
+	int rc = weft_group_open(&g);
+
+	if (rc == 0)
+		rc = weft_spawn(&g, returns, &(int){ 0 }, .task = arg);
+	return weft_group_close(&g, rc);
+}
+
+/* The first task of this runtime has the record that the first one of the last had. */
+static int is_not_meant(void *arg)
+{
+	const struct weft_task *old = arg;
+	struct weft_task own = weft_task_self();
+
+	HOLDS(own.generation != old->generation);
+	HOLDS(weft_task_state(*old) == WEFT_TASK_UNKNOWN);
+	HOLDS(!weft_task_cancel(*old));
+	HOLDS(weft_check() == 0);
+	return 0;
+}
+
+static int spawns_one_that_is_not_meant(void *arg)
+{
+	struct weft_group g;
+	int rc = weft_group_open(&g);
+
+	if (rc == 0)
+		rc = weft_spawn(&g, is_not_meant, arg);
+	return weft_group_close(&g, rc);
+}
+
+Test(handle, one_from_before_a_restart_names_nobody)
+{
+	struct weft_task old[20];
+
+	for (int i = 0; i < 20; i++) {
+		cr_assert(eq(int, weft_run_sync(leaves_a_handle, &old[i]), 0));
+		cr_assert(eq(int, weft_shutdown(WEFT_NEVER), 0));
+		for (int k = 0; k <= i; k++)
+			cr_assert(eq(int, weft_run_sync(spawns_one_that_is_not_meant, &old[k]), 0));
+		cr_assert(eq(int, weft_shutdown(WEFT_NEVER), 0));
+	}
+	cr_assert(broken_count == 0, "line %d: not true: %s", broken_line, broken);
+}
+
 Test(handle, a_plain_thread_may_ask_and_may_not_wait)
 {
 	struct weft_task none = { 5, 1 };

@@ -106,6 +106,50 @@ TaskTest(local, a_value_is_dropped_when_the_last_that_inherited_it_has_ended)
 	return 0;
 }
 
+static uint32_t worked;
+
+static int work(struct weft_range *r, void *arg)
+{
+	(void)arg;
+	add_seqcst(&worked, (uint32_t)(r->end - r->begin));
+	return 0;
+}
+
+static void use_all(void *value)
+{
+	(void)value;
+	HOLDS(weft_local(&key) == NULL);
+	HOLDS(weft_for(0, 4000, work, NULL) == 0);
+	HOLDS(weft_sleep(WEFT_MS(1)) == 0);
+	HOLDS(weft_checkpoint() == 0);
+}
+
+static const struct weft_key busy = { "busy", use_all };
+
+static int ends_last(void *arg)
+{
+	(void)arg;
+	return weft_sleep(WEFT_MS(10));
+}
+
+static int spawns_the_last(void *arg)
+{
+	return weft_spawn(arg, ends_last, NULL);
+}
+
+TaskTest(local, a_drop_may_do_what_a_task_may)
+{
+	struct weft_group g;
+
+	(void)arg;
+	worked = 0;
+	HOLDS(weft_group_open(&g) == 0);
+	HOLDS(weft_with_local(&busy, &one, spawns_the_last, &g) == 0);
+	HOLDS(weft_group_close(&g, 0) == 0);
+	HOLDS(worked == 4000);
+	return 0;
+}
+
 static int run_inside(void *arg)
 {
 	return weft_run_sync(sees_one, arg);

@@ -4,6 +4,8 @@
  */
 #include <criterion/criterion.h>
 
+#include <fcntl.h>
+
 #include "async/async.h"
 #include "async/clock.h"
 #include "support/assert.h"
@@ -479,6 +481,60 @@ Test(shutdown, CF_2_an_abandoned_call_may_ask_about_the_runtime_that_waits_for_i
 Test(shutdown, CF_2_and_so_it_may_when_the_shutdown_has_a_deadline)
 {
 	an_abandoned_call_asks(in_an_hour());
+}
+
+static bool is_open(int fd)
+{
+	return fcntl(fd, F_GETFD) >= 0;
+}
+
+static int sleep_a_moment(void *arg)
+{
+	(void)arg;
+	return weft_sleep(WEFT_US(1));
+}
+
+/* Who woke the last task may not be done with that yet, and kicks the event thread. */
+Test(shutdown, CF_2_the_descriptors_of_the_event_thread_are_there_to_the_end)
+{
+	struct left_over *l = leave_a_call();
+	struct shutting s;
+
+	cr_assert(eq(int, weft_run_sync(sleep_a_moment, NULL), 0));
+	begin_to_shut_down(&s, WEFT_NEVER);
+	until_it_waits();
+	struct weft_runtime *rt = weft__default_hold();
+	int wake = rt->async->events.wake, epoll = rt->async->events.epoll;
+	cr_expect(eq(u32, load_acquire(&rt->async->events.stop), 1));
+	cr_expect(is_open(wake));
+	cr_expect(is_open(epoll));
+	weft__default_release();
+	store_release(&l->go, 1);
+	cr_expect(eq(int, join_shutting(&s), 0));
+	cr_expect(not(is_open(wake)));
+	cr_expect(not(is_open(epoll)));
+}
+
+Test(shutdown, CF_2_again_is_nothing_whatever_was_configured_since)
+{
+	struct left_over *l;
+	struct shutting s;
+
+	/* There is no event thread. */
+	weft_configure(.stall_warn = WEFT_NEVER, .block_warn = WEFT_NEVER);
+	l = leave_a_call();
+	begin_to_shut_down(&s, WEFT_NEVER);
+	until_it_waits();
+	cr_expect(eq(int, weft_configure(.shutdown_grace = WEFT_SEC(1)), 0));
+	cr_expect(eq(int, weft_shutdown(0), WEFT_ETIMEDOUT));
+	weft_request_shutdown();
+	struct weft_runtime *rt = weft__default_hold();
+	cr_expect(not(load_acquire(&rt->root.flags) & WEFT__NODE_SOFT));
+	cr_expect(eq(u32, load_acquire(&rt->async->events.running), 0));
+	cr_expect(eq(int, weft__events_start(rt), WEFT_ESHUTDOWN), "it has ended for good");
+	weft__default_release();
+	store_release(&l->go, 1);
+	cr_expect(eq(int, join_shutting(&s), 0));
 }
 
 /* Two shutdowns that would wait for long, of which one does it for both. */

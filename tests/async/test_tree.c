@@ -3,6 +3,7 @@
  * test_tree.c - where a cancel goes: forks, loops and what was stolen
  */
 #include "async/async.h"
+#include "async/group.h"
 #include "async/scope.h"
 #include "support/virtual.h"
 
@@ -61,6 +62,32 @@ static void with_workers(unsigned workers, weft_fn *fn)
 }
 
 /* The forker never waited: its node is linked by the stolen piece. */
+/* O1 of tree.c: as soon as a daemon can be walked to, checks see its cancel. */
+Test(tree, a_dismissal_is_counted_with_its_flag)
+{
+	struct weft__node n;
+	uint64_t before = load_acquire(&weft__cancel_epoch);
+
+	weft__node_init(&n, NULL, WEFT__NODE_DAEMON | WEFT__NODE_SHIELD);
+	weft__group_dismiss(&n);
+	cr_assert(eq(int, n.flags, WEFT__NODE_DAEMON | WEFT__NODE_CANCELLED));
+	cr_assert(eq(u64, load_acquire(&weft__cancel_epoch), before + 1));
+}
+
+Test(tree, what_is_cancelled_is_not_asked_any_more)
+{
+	struct weft__node n;
+
+	weft__node_init(&n, NULL, WEFT__NODE_SCOPE);
+	cr_assert(weft__node_mark(&n, WEFT__NODE_SOFT));
+	cr_assert(not(weft__node_mark(&n, WEFT__NODE_SOFT)));
+	cr_assert(weft__node_mark(&n, WEFT__NODE_CANCELLED));
+	weft__node_init(&n, NULL, WEFT__NODE_SCOPE);
+	cr_assert(weft__node_mark(&n, WEFT__NODE_CANCELLED));
+	cr_assert(not(weft__node_mark(&n, WEFT__NODE_CANCELLED)));
+	cr_assert(not(weft__node_mark(&n, WEFT__NODE_SOFT)));
+}
+
 Test(tree, a_stolen_piece_is_cancelled_with_its_forker)
 {
 	for (int i = 0; i < 20; i++) {

@@ -5,7 +5,8 @@
  * Every task goes through rounds, each in a scope of its own; others cancel these scopes
  * at random moments, by their tokens.  What a lock protects is plain memory on purpose:
  * ThreadSanitizer sees each hand-over that forgets an edge.  In the end nothing is lost:
- * every permit is back, every item that went in has come out, nobody waits.
+ * every permit is back, every item that went in has come out, nobody waits.  And whoever
+ * has the last of something may free it.
  */
 #include <string.h>
 
@@ -349,6 +350,76 @@ static int try_all(void *arg)
 	return weft_group_close(&g, 0);
 }
 
+/* --- a mutex that the last to hold it frees ------------------------------------- */
+
+struct borrowed {
+	struct weft_mutex mutex;
+	long left; /* plain */
+	struct weft_token token;
+};
+
+static struct borrowed *handed; /* locked, to the thread */
+
+static void let_go(struct borrowed *b)
+{
+	bool last = --b->left == 0;
+
+	STRESS_CHECK(weft_mutex_release(&b->mutex) == 0);
+	if (last)
+		free(b);
+}
+
+static void dally(struct weft__rng *rng)
+{
+	for (uint64_t i = weft__rng_below(rng, 1000); i > 0; i--)
+		cpu_relax();
+}
+
+/* Cancels the one who waits for it, and lets go at the same time. */
+static void let_go_often(unsigned self)
+{
+	struct weft__rng rng;
+
+	weft__rng_init(&rng, stress_seed + 1000 + self);
+	for (long i = 0; i < rounds; i++) {
+		struct borrowed *b;
+		while (!(b = load_acquire(&handed)))
+			sched_yield();
+		store_relaxed(&handed, (struct borrowed *)NULL);
+		dally(&rng);
+		weft_token_cancel(b->token);
+		dally(&rng);
+		let_go(b);
+	}
+}
+
+static void hand_over(struct borrowed *b)
+{
+	struct weft_scope s;
+
+	*b = (struct borrowed){ .left = 2 };
+	weft_mutex_init(&b->mutex);
+	STRESS_CHECK(weft_mutex_acquire(&b->mutex) == 0);
+	STRESS_CHECK(weft_scope_enter(&s) == 0);
+	STRESS_CHECK(weft_scope_token(&s, &b->token) == 0);
+	store_release(&handed, b);
+	int rc = weft_mutex_acquire(&b->mutex);
+	weft_scope_leave(&s, rc);
+	if (rc != 0)
+		STRESS_CHECK(weft_mutex_acquire(&b->mutex) == 0);
+	let_go(b);
+}
+
+static int hand_over_often(void *arg)
+{
+	for (long i = 0; i < rounds; i++) {
+		struct borrowed *b = malloc(sizeof *b);
+		STRESS_CHECK(b != NULL);
+		hand_over(b);
+	}
+	return arg != NULL;
+}
+
 int main(int argc, char **argv)
 {
 	struct stress_thread threads[THREADS];
@@ -378,6 +449,10 @@ int main(int argc, char **argv)
 
 	for (long i = 0; i < rounds / 3; i++)
 		STRESS_CHECK(weft_runtime_run(rt, try_all, NULL) == 0);
+
+	stress_start(threads, 1, let_go_often);
+	STRESS_CHECK(weft_runtime_run(rt, hand_over_often, NULL) == 0);
+	stress_join(threads, 1);
 	weft_runtime_destroy(rt);
 	weft_limiter_fini(&limiter);
 	printf("%ld locked, %u cancelled, %u through\n", lock_rounds, cancelled, through);
