@@ -65,8 +65,8 @@ WEFT_API int weft_from_thread_nowait(struct weft_portal *portal, weft_fn *fn, vo
  * returned.  From a task: WEFT_ECANCELED leaves it under way. */
 WEFT_API int weft_future_wait(struct weft_future *future, int *rc);
 
-/* Cancels it, before it started too.  False when it has ended or was cancelled before.
- * Not after a wait that returned 0. */
+/* Cancels it, before it started too.  False when it has ended or was cancelled before, and
+ * in a forked child.  Not after a wait that returned 0. */
 WEFT_API bool weft_future_cancel(struct weft_future *future);
 
 /* True when it has ended: a wait returns at once. */

@@ -143,7 +143,7 @@ struct weft_token {
 /* WEFT_ENOMEM.  Only while the scope is entered. */
 WEFT_API int weft_scope_token(struct weft_scope *s, struct weft_token *token);
 
-/* True when it reached a scope that was not cancelled before. */
+/* True when it reached a scope that was not cancelled before; never in a forked child. */
 WEFT_API bool weft_token_cancel(struct weft_token token);
 WEFT_API bool weft_token_cancel_because(struct weft_token token, int code, const char *message);
 
