@@ -381,7 +381,9 @@ TaskTest(group, GR12_unless_cancelled_does_not_start_in_a_cancelled_group)
 
 static int spawns_unless_cancelled(void *arg)
 {
-	return weft_spawn(arg, child, &(struct child){ 0 }, .unless_cancelled = true, .drop = drop);
+	static struct child late;
+
+	return weft_spawn(arg, child, &late, .unless_cancelled = true, .drop = drop);
 }
 
 static int spawns_in_a_shield(void *arg)

@@ -213,10 +213,11 @@ TaskTest(handle, a_task_may_be_cancelled_before_it_starts)
 static int leaves_a_handle(void *arg)
 {
 	struct weft_group g;
+	int zero = 0;
 	int rc = weft_group_open(&g);
 
 	if (rc == 0)
-		rc = weft_spawn(&g, returns, &(int){ 0 }, .task = arg);
+		rc = weft_spawn(&g, returns, &zero, .task = arg);
 	return weft_group_close(&g, rc);
 }
 
