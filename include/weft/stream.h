@@ -126,7 +126,9 @@ enum weft_late {
 };
 WEFT_API struct weft_stream *weft_interval(int64_t period, enum weft_late late);
 
-/* A piece of text or data, valid until the next one is read. */
+/* A piece of text or data, valid until the next one is read.  A stage that runs beside its
+ * reader (merge, flat_map, buffer, share, retry, apply with a limit ...) reads the next one
+ * while this one is in use: put a weft_apply that copies it in front of such a stage. */
 struct weft_text {
 	const char *data;
 	size_t length;
@@ -279,7 +281,8 @@ WEFT_API struct weft_stream *weft_batch_opt(struct weft_stream *s, size_t size, 
 WEFT_API struct weft_stream *weft_window(struct weft_stream *s, size_t size, size_t step);
 
 /* struct weft_chunk: what has come in the last `length`, each `step` from the first read
- * on; up to `most` items, the oldest leave first.  Empty ones are left out. */
+ * on; up to `most` items, the oldest leave first.  Empty ones are left out.  What leaves
+ * before it was in one goes to the drop function. */
 WEFT_API struct weft_stream *weft_window_time(struct weft_stream *s, int64_t length, int64_t step,
 					      size_t most);
 
@@ -315,7 +318,7 @@ WEFT_API struct weft_stream *weft_sample(struct weft_stream *s, int64_t period);
  * needs an item that is not there pulls it, for the others too.  The source is closed
  * when the last of them is.  Each reader may be a task of its own.  An item that all have
  * gone past and none has read is dropped by the function of s, which may not wait.
- * 0 or WEFT_ENOMEM, WEFT_EINVAL; s is owned in any case.
+ * 0 or WEFT_ENOMEM, WEFT_EINVAL, and then all of them are NULL; s is owned in any case.
  */
 struct weft_share_opts {
 	size_t size;

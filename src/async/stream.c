@@ -59,8 +59,10 @@ struct weft_stream *weft__stream_new(const struct weft_stream_ops *ops, size_t i
 	s->item_size = item_size;
 	s->bytes = bytes;
 	s->rc = 1;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		s->sources[i] = sources[i];
+		sources[i]->goes_on = 0;
+	}
 	if (state)
 		*state = s->state;
 	return s;

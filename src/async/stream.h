@@ -17,7 +17,7 @@ struct weft_stream {
 	size_t item_size;
 	size_t bytes;
 	int rc;	     /* > 0 while it goes; then what weft_next returns for ever */
-	int goes_on; /* an error after which it can be read on, or 0 */
+	int goes_on; /* an error after which it can be read on, but by no stage; or 0 */
 	bool closed;
 	void (*drop)(void *item, void *arg);
 	void *drop_arg;

@@ -171,19 +171,24 @@ static int read_call(struct apply *a, struct call *c, void *item)
 	return c->rc;
 }
 
+/* Also for one that is left out, a call is free again. */
 static int next_of(struct apply *a, void *item)
 {
-	struct weft__strand *woken = NULL;
 	struct call *c;
 	int rc;
 
-	weft__spin_lock(&a->lock);
-	while ((c = await_ended(a, &rc)) && (rc = read_call(a, c, item)) == 0)
-		continue;
-	if (c && rc > 0)
-		woken = weft__bell_ring(&a->feeder);
-	weft__spin_unlock(&a->lock);
-	weft__bell_answer(woken);
+	do {
+		struct weft__strand *woken = NULL;
+
+		weft__spin_lock(&a->lock);
+		c = await_ended(a, &rc);
+		if (c)
+			rc = read_call(a, c, item);
+		if (c && rc >= 0)
+			woken = weft__bell_ring(&a->feeder);
+		weft__spin_unlock(&a->lock);
+		weft__bell_answer(woken);
+	} while (c && rc == 0);
 	return rc;
 }
 
@@ -207,9 +212,13 @@ static void apply_close(void *state)
 	struct weft__list *link;
 
 	weft__crew_close(&a->crew);
-	while ((link = weft__list_pop_front(&a->line)))
-		if (call_at(link)->rc > 0)
-			weft__stream_drop(a->self, call_at(link)->out);
+	while ((link = weft__list_pop_front(&a->line))) {
+		struct call *c = call_at(link);
+		if (c->rc > 0)
+			weft__stream_drop(a->self, c->out);
+		else if (c->rc == WEFT_ECANCELED) /* it would be called again */
+			weft__stream_drop(a->source, c->in);
+	}
 }
 
 /* --- making it --------------------------------------------------------------------- */

@@ -57,7 +57,7 @@ static int fill(struct batch *b)
 static int fill_in_time(struct batch *b, bool *late)
 {
 	struct weft_scope scope;
-	int rc = weft_scope_enter(&scope, .deadline = b->deadline + 1);
+	int rc = weft_scope_enter(&scope, .deadline = weft__later(b->deadline, 1));
 
 	if (rc == 0)
 		rc = weft_scope_leave(&scope, fill(b));
@@ -224,6 +224,8 @@ struct timed {
 	int64_t length, step;
 	int64_t end; /* of the window that comes next; 0: none was read yet */
 	size_t most, n;
+	size_t read;	/* of these, the oldest, which were in a chunk */
+	bool ended;	/* the source has */
 	int64_t *times; /* at which the items came */
 	char *items;
 };
@@ -232,6 +234,9 @@ static void keep_newest(struct timed *t, size_t n)
 {
 	size_t size = t->source->item_size, gone = t->n - n;
 
+	for (size_t i = t->read; i < gone; i++)
+		weft__stream_drop(t->source, t->items + i * size);
+	t->read = t->read > gone ? t->read - gone : 0;
 	memmove(t->times, t->times + gone, n * sizeof *t->times);
 	memmove(t->items, t->items + gone * size, n * size);
 	t->n = n;
@@ -254,6 +259,16 @@ static void forget_until(struct timed *t, int64_t time)
 	keep_newest(t, t->n - old);
 }
 
+/* What came later is for the next window. */
+static size_t count_until(const struct timed *t, int64_t time)
+{
+	size_t n = t->n;
+
+	while (n > 0 && t->times[n - 1] > time)
+		n--;
+	return n;
+}
+
 /* Up to the end of the window: 1 then, or what ended it. */
 static int fill_window(struct timed *t)
 {
@@ -272,28 +287,38 @@ static int fill_window(struct timed *t)
 static int timed_next(void *state, void *item)
 {
 	struct timed *t = state;
+	size_t n;
 	int rc;
 
 	if (t->end == 0)
-		t->end = weft_after(t->step);
+		t->end = weft_after(t->step) - 1; /* what there is now is in the first one */
+	if (t->ended)
+		keep_newest(t, t->n - t->read); /* nothing new would come to these */
 	do {
 		forget_until(t, t->end - t->length);
 		rc = fill_window(t);
 		if (rc == WEFT_ECANCELED || (rc <= 0 && t->n == 0))
 			return rc;
-		forget_until(t, t->end - t->length);
-		t->end += t->step;
-	} while (t->n == 0);
-	*(struct weft_chunk *)item = (struct weft_chunk){ t->items, t->n };
-	if (rc <= 0)
-		t->n = 0; /* read, and nothing comes behind it */
+		n = count_until(t, t->end);
+		t->end = weft__later(t->end, t->step);
+	} while (n == 0);
+	*(struct weft_chunk *)item = (struct weft_chunk){ t->items, n };
+	t->read = n;
+	t->ended = rc <= 0;
 	return 1;
+}
+
+static void timed_close(void *state)
+{
+	keep_newest(state, 0);
 }
 
 struct weft_stream *weft_window_time(struct weft_stream *source, int64_t length, int64_t step,
 				     size_t most)
 {
-	static const struct weft_stream_ops ops = { .next = timed_next, .name = "window_time" };
+	static const struct weft_stream_ops ops = { .next = timed_next,
+						    .close = timed_close,
+						    .name = "window_time" };
 	size_t size = weft_stream_item_size(source);
 	void *state;
 	size_t bytes;
@@ -306,7 +331,9 @@ struct weft_stream *weft_window_time(struct weft_stream *source, int64_t length,
 		       &state, source);
 	if (s) {
 		struct timed *t = state;
-		*t = (struct timed){ source, length, step, 0, most, 0, NULL, NULL };
+		*t = (struct timed){
+			.source = source, .length = length, .step = step, .most = most
+		};
 		t->items = weft__behind(t + 1);
 		t->times = (int64_t *)(void *)weft__behind(t->items + (most + 1) * size);
 	}

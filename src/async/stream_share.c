@@ -300,8 +300,10 @@ static int make_readers(struct shared *h, struct weft_stream **readers)
 		readers[i] = new_reader(h, i);
 		if (readers[i])
 			continue;
-		while (i > 0)
+		while (i > 0) {
 			weft_stream_destroy(readers[--i]);
+			readers[i] = NULL;
+		}
 		let_go(h);
 		return WEFT_ENOMEM;
 	}
@@ -315,6 +317,8 @@ static int share(struct weft_stream *source, weft_partition_fn *fn, void *arg,
 	struct shared *h = NULL;
 	bool bad = n == 0 || !readers || (o && o->size < sizeof *o);
 
+	for (size_t i = 0; readers && i < n; i++)
+		readers[i] = NULL;
 	if (source && !bad)
 		h = new_shared(source, n, o && o->lead ? o->lead : LEAD);
 	if (!h) {

@@ -14,8 +14,7 @@
 int weft__next_until(struct weft_stream *source, void *item, int64_t deadline, bool *late)
 {
 	struct weft_scope scope;
-	int64_t end = deadline == WEFT_NEVER ? deadline : deadline + 1;
-	int rc = weft_scope_enter(&scope, .deadline = end);
+	int rc = weft_scope_enter(&scope, .deadline = weft__later(deadline, 1));
 
 	if (rc == 0)
 		rc = weft_scope_leave(&scope, weft__next(source, item));
@@ -165,21 +164,24 @@ struct weft_stream *weft_throttle_opt(struct weft_stream *source,
 struct timeout {
 	struct weft_stream *self, *source;
 	int64_t timeout;
-	int64_t deadline; /* 0: no read has begun since the last item */
+	int64_t left; /* of it, for the item that comes next */
 };
 
+/* While nobody reads no time passes. */
 static int timeout_next(void *state, void *item)
 {
 	struct timeout *t = state;
 	bool late = false;
 
-	if (t->deadline == 0)
-		t->deadline = weft_after(t->timeout);
-	int rc = weft__next_until(t->source, item, t->deadline, &late);
+	int64_t deadline = weft_after(t->left);
+
+	int rc = weft__next_until(t->source, item, deadline, &late);
 	if (rc > 0)
-		t->deadline = 0;
+		t->left = t->timeout;
 	else if (late)
-		t->deadline = WEFT_NEVER; /* once for each gap */
+		t->left = WEFT_NEVER;	/* once for each gap */
+	else if (t->left != WEFT_NEVER) /* cut off */
+		t->left = deadline > weft_now() ? deadline - weft_now() : 1;
 	return rc;
 }
 
@@ -192,7 +194,7 @@ struct weft_stream *weft_timeout_each(struct weft_stream *source, int64_t timeou
 		return weft__refuse(source, WEFT_EINVAL, weft_stream_item_size(source));
 	struct weft_stream *s = weft__passage(&ops, sizeof(struct timeout), &state, source);
 	if (s) {
-		*(struct timeout *)state = (struct timeout){ s, source, timeout, 0 };
+		*(struct timeout *)state = (struct timeout){ s, source, timeout, timeout };
 		s->goes_on = WEFT_ETIMEDOUT;
 	}
 	return s;
@@ -247,8 +249,10 @@ static void next_period(struct latest *l)
 
 	if (l->deadline == 0)
 		l->deadline = now;
-	if (l->deadline <= now)
-		l->deadline += ((now - l->deadline) / l->time + 1) * l->time;
+	if (l->deadline <= now) {
+		int64_t passed = (now - l->deadline) / l->time * l->time;
+		l->deadline = weft__later(l->deadline + passed, l->time);
+	}
 }
 
 static int sample_next(void *state, void *item)

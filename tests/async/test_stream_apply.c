@@ -15,13 +15,20 @@ static struct script src;
 static struct weft_apply_opts opts = { .size = sizeof opts };
 static struct reading r[MAX];
 static size_t count, most;
-static int busy, busiest, drops, cut_off;
+static int busy, busiest, drops, input_drops, cut_off;
 
 static void drop(void *item, void *arg)
 {
 	(void)item;
 	(void)arg;
 	drops++;
+}
+
+static void drop_input(void *item, void *arg)
+{
+	(void)item;
+	(void)arg;
+	input_drops++;
 }
 
 /* Item i takes so many ms that it is done before the one in front of it. */
@@ -43,8 +50,9 @@ static int work(const void *in, void *out, void *arg)
 
 static int apply(void *arg)
 {
+	struct weft_stream *source = weft_stream_on_drop(script(&src), drop_input, NULL);
 	struct weft_stream *s = weft_stream_on_drop(
-		weft_apply_opt(script(&src), work, NULL, sizeof(int64_t), &opts), drop, NULL);
+		weft_apply_opt(source, work, NULL, sizeof(int64_t), &opts), drop, NULL);
 
 	(void)arg;
 	count = read_on(s, r, most ? most : MAX);
@@ -86,6 +94,41 @@ Test(stream_apply, zero_leaves_an_item_out)
 	cr_assert(count == 3 && r[0].item == 400 && r[1].item == 484 && r[2].rc == 0);
 }
 
+static int odd_ones(const void *in, void *out, void *arg)
+{
+	(void)arg;
+	*(int64_t *)out = *(const int64_t *)in;
+	int rc = weft_sleep(WEFT_MS(1));
+	return rc ? rc : *(const int64_t *)in % 20 == 19;
+}
+
+static int seldom(void *arg)
+{
+	struct weft_stream *s =
+		weft_apply_opt(script(&src), odd_ones, NULL, sizeof(int64_t), &opts);
+
+	(void)arg;
+	count = read_on(s, r, MAX);
+	weft_stream_destroy(s);
+	return 0;
+}
+
+/* As many in a row as run at once, and more. */
+Test(stream_apply, most_items_may_be_left_out)
+{
+	for (int unordered = 0; unordered < 2; unordered++)
+		for (size_t limit = 1; limit < 10; limit++) {
+			opts.limit = limit;
+			opts.unordered = unordered;
+			src = (struct script){ .step = 1, .n = 100 };
+			cr_assert(eq(int, run_virtual(seldom, NULL), 0));
+			cr_assert(eq(sz, count, 6));
+			for (int64_t i = 0; i < 5; i++)
+				cr_assert(eq(i64, r[i].item, 20 * i + 19));
+			cr_assert(eq(int, r[5].rc, 0));
+		}
+}
+
 Test(stream_apply, an_error_comes_after_the_items_before_it)
 {
 	for (int i = 0; i < 2; i++) {
@@ -114,6 +157,7 @@ Test(stream_apply, results_that_nobody_reads_hold_up_the_source_and_are_dropped)
 	cr_assert(eq(int, run_virtual(apply, NULL), 0));
 	cr_assert(le(sz, src.made, 5));
 	cr_assert(eq(int, drops + cut_off + 1, (int)src.made));
+	cr_assert(eq(int, input_drops, cut_off), "a call that was cut off has not used its item");
 	cr_assert(src.closed == 1 && busy == 0);
 }
 

@@ -163,6 +163,30 @@ Test(stream_share, when_the_one_that_pulls_is_cut_off_another_one_does)
 	cr_assert(count[0] == 1 && count[1] == 3 && src.closed == 1);
 }
 
+static int without_memory(void *arg)
+{
+	int failed = 0;
+
+	(void)arg;
+	for (uint64_t i = 1; i < 5; i++) {
+		readers[0] = readers[1] = (struct weft_stream *)(uintptr_t)1;
+		struct weft_stream *s = script(&src);
+		weft__alloc_fail_at(i);
+		int rc = weft_share(s, readers, 2);
+		weft__alloc_fail_at(0);
+		failed += rc == WEFT_ENOMEM && !readers[0] && !readers[1];
+		for (int k = 0; rc == 0 && k < 2; k++)
+			weft_stream_destroy(readers[k]);
+	}
+	return failed;
+}
+
+Test(stream_share, without_memory_there_are_no_readers)
+{
+	cr_assert(eq(int, run_virtual(without_memory, NULL), 3));
+	cr_assert(eq(int, src.closed, 4));
+}
+
 static int refused(void *arg)
 {
 	(void)arg;

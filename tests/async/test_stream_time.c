@@ -445,6 +445,54 @@ Test(stream_time, windows_by_time_have_what_came_in_it)
 	cr_assert(b[count - 1].rc == 0 && b[count].rc == 0);
 }
 
+static struct weft_stream *droppable(struct script *s)
+{
+	return weft_stream_on_drop(script(s), drop, NULL);
+}
+
+static int timed_windows_that_touch(void *arg)
+{
+	(void)arg;
+	read_chunks(weft_window_time(droppable(&src), WEFT_SEC(10), WEFT_SEC(10), 100));
+	return 0;
+}
+
+Test(stream_time, windows_by_time_that_touch_have_every_item_once)
+{
+	/* The first at the moment of the first read, two at the border. */
+	src = (struct script){ .step = 1, .n = 5, .every = WEFT_SEC(5) };
+	cr_assert(eq(int, run_virtual(timed_windows_that_touch, NULL), 0));
+	cr_assert(b[0].n == 2 && b[0].first == 0);
+	cr_assert(b[1].n == 2 && b[1].first == 2);
+	cr_assert(b[2].n == 1 && b[2].first == 4);
+	cr_assert(count == 4 && b[3].rc == 0 && drops == 0);
+}
+
+static int small_timed_windows(void *arg)
+{
+	struct weft_stream *s = weft_window_time(droppable(&src), WEFT_SEC(4), WEFT_SEC(2), 2);
+	struct weft_chunk chunk;
+
+	(void)arg;
+	rc = weft_next(s, &chunk);
+	took = *(const int64_t *)chunk.items;
+	count = chunk.n;
+	weft_sleep(WEFT_SEC(1));
+	rc = weft_next(s, &chunk);
+	weft_stream_destroy(s);
+	return 0;
+}
+
+Test(stream_time, what_leaves_a_window_by_time_unread_is_dropped)
+{
+	/* 0 1 2 3 come at once, 0 and 1 leave unread; then 4 and 5, with which 2 and 3, that
+	 * were read, leave. */
+	src = (struct script){ .step = 1, .n = 6 };
+	cr_assert(eq(int, run_virtual(small_timed_windows, NULL), 0));
+	cr_assert(count == 2 && took == 4);
+	cr_assert(eq(int, drops, 4));
+}
+
 /* --- timeout for each -------------------------------------------------------------- */
 
 static int each(void *arg)
@@ -481,6 +529,45 @@ Test(stream_time, ST_8_an_item_at_the_deadline_wins)
 	cr_assert(eq(sz, count, 5));
 	for (int i = 0; i < 5; i++)
 		cr_assert(eq(int, r[i].rc, 1));
+}
+
+static int batched_each(void *arg)
+{
+	(void)arg;
+	read_chunks(weft_batch(weft_timeout_each(script(&src), WEFT_SEC(1)), 100, 0));
+	return 0;
+}
+
+Test(stream_time, ST21_for_a_stage_behind_it_a_gap_is_the_end)
+{
+	src = (struct script){ .step = 1, .n = 5, .every = WEFT_SEC(10) };
+	cr_assert(eq(int, run_virtual(batched_each, NULL), 0));
+	cr_assert(b[0].n == 1 && b[1].rc == WEFT_ETIMEDOUT && count == 2);
+}
+
+/* A buffer is full of items while its reader is busy elsewhere. */
+static int each_behind_a_batch(void *arg)
+{
+	struct weft_stream *s = weft_timeout_each(weft_buffer(script(&src), 100), WEFT_SEC(3));
+	struct weft_chunk chunk;
+	size_t items = 0;
+
+	(void)arg;
+	s = weft_batch(s, 1000, WEFT_MS(250));
+	while ((rc = weft_next(s, &chunk)) > 0) {
+		items += chunk.n;
+		weft_sleep(WEFT_SEC(4));
+	}
+	count = items;
+	weft_stream_destroy(s);
+	return 0;
+}
+
+Test(stream_time, ST21_no_time_passes_while_nobody_reads)
+{
+	src = (struct script){ .step = 1, .n = 40, .every = WEFT_SEC(1) };
+	cr_assert(eq(int, run_virtual(each_behind_a_batch, NULL), 0));
+	cr_assert(rc == 0 && count == 40);
 }
 
 /* --- debounce, sample ---------------------------------------------------------------- */
@@ -530,6 +617,40 @@ Test(stream_time, sample_gives_the_last_item_of_each_period)
 	cr_assert(r[1].item == 4 && r[1].at - took == 2000);
 	cr_assert(r[2].item == 5 && r[3].rc == 0);
 	cr_assert(eq(int, drops, 3));
+}
+
+static int sampled_at_last(void *arg)
+{
+	struct weft_stream *s = weft_sample(script(&src), *(int64_t *)arg);
+
+	count = read_on(s, r, MAX);
+	weft_stream_destroy(s);
+	return 0;
+}
+
+Test(stream_time, a_period_that_never_ends_is_ended_by_the_source)
+{
+	int64_t periods[] = { WEFT_NEVER, WEFT_NEVER - 1, WEFT_NEVER / 2 };
+
+	for (int i = 0; i < 3; i++) {
+		src = (struct script){ .step = 1, .n = 4, .every = WEFT_SEC(1) };
+		cr_assert(eq(int, run_virtual(sampled_at_last, &periods[i]), 0));
+		cr_assert(count == 2 && r[0].item == 3 && r[1].rc == 0);
+	}
+}
+
+static int batched_late(void *arg)
+{
+	(void)arg;
+	read_chunks(weft_batch(script(&src), 100, WEFT_NEVER - 1));
+	return 0;
+}
+
+Test(stream_time, a_batch_whose_time_is_never_over_is_full)
+{
+	src = (struct script){ .step = 1, .n = 7, .every = WEFT_SEC(1) };
+	cr_assert(eq(int, run_virtual(batched_late, NULL), 0));
+	cr_assert(count == 2 && b[0].n == 7 && b[1].rc == 0);
 }
 
 /* --- interval --------------------------------------------------------------------------- */
