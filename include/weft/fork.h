@@ -135,8 +135,7 @@ struct weft_reducer {
 
 /* *result = the reduction of begin .. end - 1; that of an empty range is what
  * init makes.  *result is untouched on error.  WEFT_EINVAL for begin > end or a
- * reducer that is not whole; WEFT_ENOMEM when accumulators over 1 KiB cannot be
- * allocated. */
+ * reducer that is not whole; WEFT_ENOMEM when accumulators cannot be allocated. */
 WEFT_API int weft_reduce_opt(size_t begin, size_t end, const struct weft_reducer *reducer,
 			     void *result, void *arg, const struct weft_for_opts *opts);
 

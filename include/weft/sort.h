@@ -32,6 +32,7 @@
  *   errors     0.  WEFT_ENOMEM from a stable sort without its memory, and the
  *              array is as it was; WEFT_SORT does without, at worst slowly.
  *              WEFT_ESHUTDOWN as weft_both: the array is then of no use.
+ *              WEFT_ECANCELED: it has the same elements, in some order.
  *   blocking   as weft_both.
  */
 #ifndef WEFT_SORT_H

@@ -40,13 +40,15 @@ static int find(const struct weft_task *tasks, size_t n, size_t *which, int *rc)
 	return 0;
 }
 
-/* Waits until a task ends.  0 also when one had ended already. */
+/* Waits until a task ends.  0 also when one had ended already.  *ended is one that has ended
+ * meanwhile, whose record may be gone; n: none has. */
 static int await_one(struct weft__strand *s, const struct weft_task *tasks, size_t n,
-		     struct weft__watcher *w)
+		     struct weft__watcher *w, size_t *ended)
 {
 	size_t watched = 0;
 	int error = weft__wait_begin(s, WEFT__ABORTABLE);
 
+	*ended = n;
 	if (error != 0)
 		return error;
 	for (; watched < n; watched++) {
@@ -56,22 +58,30 @@ static int await_one(struct weft__strand *s, const struct weft_task *tasks, size
 	}
 	unsigned code = watched == n ? weft__wait_park(s, "one of several tasks", w[0].on)
 				     : weft__wait_end(s);
-	while (watched-- > 0)
+	while (watched-- > 0) {
 		weft__task_unwatch(&w[watched]);
+		if (w[watched].ended)
+			*ended = watched;
+	}
 	return weft__code_error(code);
 }
 
 static int wait_any(struct weft__strand *s, const struct weft_task *tasks, size_t n, size_t *which,
 		    int *rc, struct weft__watcher *w)
 {
+	size_t ended = n;
 	int error = 0, found;
 
 	/* Found in spite of a cancel: it has happened (CO-4). */
-	while ((found = find(tasks, n, which, rc)) == 0 && error == 0)
-		error = await_one(s, tasks, n, w);
-	if (found != 0)
-		return found > 0 ? 0 : found;
-	return error;
+	while (ended == n && (found = find(tasks, n, which, rc)) == 0 && error == 0)
+		error = await_one(s, tasks, n, w, &ended);
+	if (ended == n)
+		return found > 0 ? 0 : found < 0 ? found : error;
+	if (which)
+		*which = ended;
+	if (rc)
+		*rc = w[ended].rc;
+	return 0;
 }
 
 int weft_wait_any(const struct weft_task *tasks, size_t n, size_t *which, int *rc)

@@ -289,7 +289,7 @@ int weft__group_spawn(struct weft__group *g, weft_fn *fn, void *arg,
 		t->flags |= WEFT__TASK_COUNTED;
 	if (o)
 		apply(t, o);
-	if (g->keep)
+	if (g->keep && !(t->flags & WEFT__TASK_DAEMON))
 		keep(g, t);
 	if (child)
 		*child = t;

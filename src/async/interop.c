@@ -108,7 +108,6 @@ static int close_portal(struct portal *p, int rc)
 	if (rc < 0)
 		weft_scope_cancel_because((struct weft_scope *)(void *)&p->scope, rc, NULL);
 	await_calls(p, p->scope.owner);
-	rc = weft__scope_outcome(&p->scope, rc);
 	weft__scope_exit(&p->scope);
 	weft__locals_unref(p->in.locals);
 	return rc;

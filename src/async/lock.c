@@ -118,7 +118,7 @@ int weft__lock_acquire_shielded(struct weft__lock *l, struct weft__strand *s)
 	int rc;
 
 	while ((rc = acquire(l, (struct weft__here){ s, NULL }, 0)) == WEFT_ENOMEM)
-		weft__wait_without_stack();
+		sched_yield(); /* the owner goes on, or runs already: nothing is run on top */
 	return rc;
 }
 

@@ -349,9 +349,11 @@ int weft_map_close(struct weft_map_iter *it, int rc)
 	weft__spin_lock(&m->lock);
 	bool some = m->alive > 0;
 	weft__spin_unlock(&m->lock);
+	bool not_ours =
+		rc == WEFT_ECANCELED && !weft_scope_cancel_called(weft_group_scope(&m->group));
 	if (some)
 		weft__scope_cancel(&weft__group_of(&m->group)->scope, reason);
 	rc = weft_group_close(&m->group, rc);
 	mark_rest(m);
-	return rc;
+	return rc == 0 && not_ours ? WEFT_ECANCELED : rc;
 }

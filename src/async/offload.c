@@ -84,10 +84,12 @@ static void free_job(struct job *j)
 
 static void drop_abandoned(struct job *j)
 {
+	struct job *outer = current; /* a call that closes another pool ends others in it */
+
 	current = j; /* what drop calls is told so, as fn is */
 	if (j->drop)
 		j->drop(j->arg);
-	current = NULL;
+	current = outer;
 	free_job(j);
 }
 
@@ -503,23 +505,42 @@ int weft_thread_pool_close(struct weft_thread_pool *pool, int rc)
 
 /* --- without waiting ------------------------------------------------------- */
 
+/* It holds its pool until it has run. */
 struct submitted {
-	struct weft_thread_pool *pool;
+	struct weft_thread_pool *pool; /* NULL: it was closed already */
 	weft_fn *fn;
 	void *arg;
 };
 
 static void drop_submitted(void *arg)
 {
-	weft__free(arg, sizeof(struct submitted));
+	struct submitted *s = arg;
+
+	if (s->pool)
+		weft__pool_release(s->pool);
+	weft__free(s, sizeof *s);
+}
+
+/* In a pool that the caller holds. */
+static int run_held(struct weft_thread_pool *pool, weft_fn *fn, void *arg)
+{
+	struct weft__strand *s = weft__strand_self();
+	struct job j;
+	int rc = weft__point(s);
+
+	if (rc != 0)
+		return rc;
+	init(&j, s, fn, arg, &(const struct weft_to_thread_opts){ .pool = pool });
+	return run_job(&j, NULL, weft__pool_submit_held);
 }
 
 static int run_submitted(void *arg)
 {
-	struct submitted s = *(struct submitted *)arg;
+	struct submitted *s = arg;
+	int rc = s->pool ? run_held(s->pool, s->fn, s->arg) : WEFT_ECLOSED;
 
-	drop_submitted(arg);
-	return weft_thread_pool_run(s.pool, s.fn, s.arg);
+	drop_submitted(s);
+	return rc;
 }
 
 int weft_thread_pool_submit(struct weft_thread_pool *pool, struct weft_group *g, weft_fn *fn,
@@ -530,7 +551,7 @@ int weft_thread_pool_submit(struct weft_thread_pool *pool, struct weft_group *g,
 	struct submitted *s = weft__alloc(sizeof *s);
 	if (!s)
 		return WEFT_ENOMEM;
-	*s = (struct submitted){ pool, fn, arg };
+	*s = (struct submitted){ weft__pool_hold(pool) ? pool : NULL, fn, arg };
 	return weft_spawn(g, run_submitted, s, .drop = drop_submitted);
 }
 
@@ -585,19 +606,12 @@ static int map_there(void *arg)
 
 static int map_some(void *arg)
 {
-	struct weft__strand *s = weft__strand_self();
 	struct map *m = arg;
 	int rc;
 
-	do {
-		struct job j;
-
-		rc = weft__point(s);
-		if (rc != 0)
-			return rc;
-		init(&j, s, map_there, m, &(const struct weft_to_thread_opts){ .pool = m->pool });
-		rc = run_job(&j, NULL, weft__pool_submit_held);
-	} while (rc == MORE);
+	do
+		rc = run_held(m->pool, map_there, m);
+	while (rc == MORE);
 	return rc;
 }
 

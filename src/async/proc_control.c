@@ -79,7 +79,7 @@ int weft__control_receive(int fd, struct weft__control *message, int fds[WEFT__C
 		return -errno;
 	take_fds(&header, fds);
 	if (got == sizeof(*message) && message->magic == WEFT__CONTROL_MAGIC &&
-	    !(header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
+	    !(header.msg_flags & MSG_TRUNC))
 		return 1;
 	close_all(fds);
 	return got == 0 ? 0 : -EPROTO;

@@ -162,6 +162,8 @@ static int give_up(struct weft__server *s)
 	return -EPIPE;
 }
 
+/* A fork of the application that lives on may have a copy of the server's end, and then
+ * its death is no end of the connection. */
 int weft__server_step(struct weft__server *s)
 {
 	struct weft__control message;
@@ -169,10 +171,11 @@ int weft__server_step(struct weft__server *s)
 
 	if (s->fd < 0)
 		return -EPIPE;
+	bool is_dead = weft__pidfd_is_dead(s->pidfd, 0); /* what it sent before is there then */
 	for (;;) {
 		int rc = weft__control_receive(s->fd, &message, fds);
 		if (rc == -EAGAIN)
-			return 0;
+			return is_dead ? give_up(s) : 0;
 		if (rc == 1)
 			rc = hear(s, &message, &fds[0]) == 0;
 		for (unsigned i = 0; i < WEFT__CONTROL_FDS; i++) {
@@ -196,6 +199,8 @@ static void end(struct weft__server *s, int timeout_ms)
 {
 	if (s->fd < 0)
 		return;
+	if (s->owner == getpid())
+		shutdown(s->fd, SHUT_RDWR); /* a fork may have a copy */
 	close(s->fd);
 	s->fd = -1;
 	if (s->owner == getpid()) {

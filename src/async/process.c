@@ -293,7 +293,14 @@ int weft_to_process_opt(weft_remote_fn *fn, const void *data, size_t size, struc
 	if (!s)
 		return WEFT_ENOTASK;
 	int rc = weft__point(s);
-	return rc ? rc : run_timed(s, fn, data, size, out, o);
+	if (rc == 0 && o->pool)
+		rc = weft__process_hold(o->pool);
+	if (rc != 0)
+		return rc;
+	rc = run_timed(s, fn, data, size, out, o);
+	if (o->pool)
+		weft__process_release(o->pool);
+	return rc;
 }
 
 /* --- many ------------------------------------------------------------------- */
@@ -377,8 +384,12 @@ int weft_process_map_opt(weft_remote_fn *fn, const void *items, size_t n, size_t
 	int *codes = m.opts->codes;
 	for (size_t i = 0; codes && i < n; i++)
 		codes[i] = WEFT_ECANCELED;
+	if (m.opts->pool && weft__process_hold(m.opts->pool) != 0)
+		return WEFT_ECLOSED;
 	size_t most = map_width(m.opts->pool, s->runtime);
 	int rc = run_map(&m, n < most ? n : most);
+	if (m.opts->pool)
+		weft__process_release(m.opts->pool);
 	for (size_t i = 0; codes && rc == 0 && m.failed == n && i < n; i++) {
 		m.rc = codes[i];
 		m.failed = m.rc < 0 ? i : n;

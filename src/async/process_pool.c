@@ -25,9 +25,9 @@
  *       until it is resumed, after that unlock.
  *   I5  When jobs are queued, none is idle, and: as many workers as there may be have
  *       jobs, or the thread is awake or will be at retry_at.
- *   I6  `callers` have submitted a job and not left: they will take the lock once more,
- *       though their jobs may be done long since.  The pool does not end before they
- *       have left, for when it has ended it may be freed.
+ *   I6  `callers` hold the pool, or have submitted a job and not left: they will take the
+ *       lock once more, though their jobs may be done long since.  The pool does not end
+ *       before they have left, for when it has ended it may be freed.
  *
  * Why a mutex.  System calls are made under it; a spin lock would have others burn for
  * as long.
@@ -124,6 +124,27 @@ void weft__process_finish_queued(struct weft_process_pool *pool, int rc)
 
 /* --- callers ---------------------------------------------------------------- */
 
+int weft__process_hold(struct weft_process_pool *pool)
+{
+	weft__process_lock(pool);
+	int rc = pool->is_closed ? WEFT_ECLOSED : 0;
+	pool->callers += rc == 0;
+	weft__process_unlock(pool);
+	return rc;
+}
+
+void weft__process_release(struct weft_process_pool *pool)
+{
+	weft__process_lock(pool);
+	if (!pool->is_started && pool->is_closed && pool->callers == 1) {
+		pool->callers = 0;
+		weft__process_tell_closers(pool); /* there is no thread that would */
+		return;
+	}
+	weft__process_leave(pool);
+	weft__process_unlock(pool);
+}
+
 int weft__process_submit(struct weft_process_pool *pool, struct weft__process_job *job)
 {
 	if (pool->is_broken)
@@ -180,7 +201,7 @@ void weft__process_shut(struct weft_process_pool *pool, bool cancel, bool kill)
 	if (pool->is_started)
 		weft__process_kick(pool);
 	else
-		pool->has_ended = true;
+		pool->has_ended = pool->callers == 0;
 }
 
 int weft__process_await(struct weft_process_pool *pool)

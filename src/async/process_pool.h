@@ -73,7 +73,7 @@ struct weft_process_pool {
 	struct weft__list wakes;   /* jobs that are done, whose strands are to be resumed */
 	struct weft__list closers; /* tasks that wait for the end */
 	size_t queued, count;
-	size_t callers;	       /* that have submitted a job, and not left */
+	size_t callers;	       /* that hold it, or have submitted a job and not left */
 	unsigned working;      /* workers that are not ending */
 	unsigned initialising; /* of these, not ready */
 	unsigned failures;     /* of the initializer, in a row */
@@ -110,6 +110,11 @@ void weft__process_pool_free(struct weft_process_pool *pool);
 /* The lock; unlocking resumes those whose jobs are done. */
 void weft__process_lock(struct weft_process_pool *pool);
 void weft__process_unlock(struct weft_process_pool *pool);
+
+/* Keeps the pool from ending, as a job does: for a call that has no job yet, or not all the
+ * time.  Without the lock.  WEFT_ECLOSED. */
+int weft__process_hold(struct weft_process_pool *pool);
+void weft__process_release(struct weft_process_pool *pool);
 
 /* What follows is called with the lock held. */
 

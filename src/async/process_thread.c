@@ -31,7 +31,10 @@
 #include "deque/alloc.h"
 #include "runtime/thread.h"
 
-enum { FDS = 3 }; /* of a worker: socket, standard error, pidfd */
+enum {
+	OWN = 3, /* descriptors: the kick, the server's socket and pidfd */
+	FDS = 3, /* of a worker: socket, standard error, pidfd */
+};
 
 static struct weft__process_worker *worker_of(struct weft__list *link)
 {
@@ -49,7 +52,7 @@ void weft__process_kick(struct weft_process_pool *pool)
 
 static void look_at_all(struct weft_process_pool *pool)
 {
-	if (pool->server.fd >= 0 && pool->polled[1].revents &&
+	if (pool->server.fd >= 0 && (pool->polled[1].revents || pool->polled[2].revents) &&
 	    weft__server_step(&pool->server) != 0)
 		weft__server_close(&pool->server);
 	weft__list_for_each (node, &pool->workers) {
@@ -96,9 +99,9 @@ static int64_t next_time(const struct weft_process_pool *pool)
 /* Room for the descriptors of all workers; the old room when there is no memory. */
 static void make_room(struct weft_process_pool *pool)
 {
-	size_t room = 2 + FDS * (pool->count + 8);
+	size_t room = OWN + FDS * (pool->count + 8);
 
-	if (2 + FDS * pool->count <= pool->polled_room)
+	if (OWN + FDS * pool->count <= pool->polled_room)
 		return;
 	struct pollfd *polled = weft__alloc(room * sizeof *polled);
 	if (!polled)
@@ -110,11 +113,12 @@ static void make_room(struct weft_process_pool *pool)
 
 static nfds_t fill_polled(struct weft_process_pool *pool)
 {
-	nfds_t n = 2;
+	nfds_t n = OWN;
 
 	make_room(pool);
 	pool->polled[0] = (struct pollfd){ pool->wake, POLLIN, 0 };
 	pool->polled[1] = (struct pollfd){ pool->server.fd, POLLIN, 0 };
+	pool->polled[2] = (struct pollfd){ pool->server.pidfd, POLLIN, 0 };
 	weft__list_for_each (node, &pool->workers) {
 		struct weft__process_worker *w = worker_of(node);
 		struct pollfd *at = &pool->polled[n];
@@ -138,7 +142,7 @@ static void rest(struct weft_process_pool *pool)
 	int64_t until = next_time(pool), now = weft__monotonic();
 	struct timespec t = { 0 };
 
-	if (2 + FDS * pool->count > pool->polled_room &&
+	if (OWN + FDS * pool->count > pool->polled_room &&
 	    until > weft__later(now, WEFT__PROCESS_RETRY))
 		until = weft__later(now, WEFT__PROCESS_RETRY); /* some are not polled */
 	if (until > now) {

@@ -54,7 +54,9 @@ int weft__start_ended(struct weft__task *t, int rc)
 	struct weft__start *st = t->start;
 
 	t->start = NULL;
-	finish(st, ENDED, NULL, rc < 0 ? rc : WEFT_EINVAL);
+	if (rc >= 0)
+		rc = weft__cancel_visible(&t->strand.node) ? WEFT_ECANCELED : WEFT_EINVAL;
+	finish(st, ENDED, NULL, rc);
 	return 0;
 }
 

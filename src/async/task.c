@@ -53,6 +53,7 @@ void weft__task_end(struct weft__task *t, int rc)
 		struct weft__watcher *me = WEFT__CONTAINER(link, struct weft__watcher, link);
 		if (is_task(t, me->task)) {
 			weft__list_remove(link);
+			me->ended = true;
 			me->rc = rc; /* the record may be gone before it looks */
 			weft__wake(me->strand, me->ticket, WEFT__GRANTED);
 		}

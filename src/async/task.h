@@ -72,7 +72,8 @@ struct weft__watcher {
 	struct weft_task task;
 	uint64_t ticket;
 	const void *on; /* the record, for reports; NULL: there is none */
-	int rc;		/* of the task, once it has ended: its record may be gone then */
+	bool ended;	/* the task has, since */
+	int rc;		/* of the task then: its record may be gone */
 };
 
 /* With a wait begun: true when the end of the task will grant it, false when it has

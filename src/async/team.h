@@ -32,8 +32,7 @@ static inline int weft__team_open(struct weft_group *g, struct weft__strand *s, 
 /* What the strand called returned rc because it was cancelled: it did not happen. */
 static inline bool weft__was_cancelled(const struct weft__strand *s, int rc)
 {
-	return rc == WEFT_ECANCELED &&
-	       (weft__cancel_visible(s->in.node) & WEFT__NODE_CANCELLED) != 0;
+	return rc == WEFT_ECANCELED && weft__cancel_visible(s->in.node) != 0;
 }
 
 /* Joins all and leaves the group.  `complete`: everything was begun.  If it also came to

@@ -167,6 +167,20 @@ static bool may_have_more(const struct weft_thread_pool *pool)
 	return pool->threads < pool->most || !weft__list_is_empty(&pool->idle);
 }
 
+static bool call_thread(struct weft_thread_pool *pool, struct thread **wake);
+
+/* With the lock held: whoever was to see to what is queued does not come (I1). */
+static void call_idle(struct weft_thread_pool *pool)
+{
+	struct thread *wake;
+
+	if (!pool->queued || pool->searching != 0 || pool->managing ||
+	    weft__list_is_empty(&pool->idle))
+		return;
+	call_thread(pool, &wake);
+	futex_wake(&wake->woken, 1);
+}
+
 static void *manager_main(void *arg);
 
 /* With the lock held: the thread that takes a job leaves others behind. */
@@ -183,6 +197,7 @@ static void call_manager(struct weft_thread_pool *pool)
 	pool->managed = create_thread(pool, manager_main) == 0;
 	/* Without one the next job that is queued calls a thread itself. */
 	pool->managing = pool->managed;
+	call_idle(pool);
 }
 
 /* With the lock held: the next job, or NULL when the thread is to end; searching is
@@ -325,13 +340,14 @@ static bool fail_queued(struct weft_thread_pool *pool, int rc, const struct weft
 	return mine;
 }
 
-/* No thread can be had. */
+/* No thread can be had.  Until now it was counted as one that searches. */
 static int no_thread(struct weft_thread_pool *pool, struct weft__pool_job *job)
 {
 	weft__spin_lock(&pool->lock);
 	pool->threads--;
 	pool->searching--;
 	int rc = fail_queued(pool, WEFT_EAGAIN, job) ? WEFT_EAGAIN : 0; /* I4 */
+	call_idle(pool);
 	unlock_or_end(pool);
 	return rc;
 }

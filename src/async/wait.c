@@ -109,13 +109,20 @@ unsigned weft__wait_park(struct weft__strand *s, const char *what, const void *o
 	return code_of(s);
 }
 
-/* What the caller waits for may be a task that has not started, and no other worker
- * need exist: then it runs on top of the waiting frame, as a fork does in the same
- * distress (frame.c, wait_done). */
+/* What the caller waits for may be a task that has not started.  When no other worker can
+ * start it, it runs on top of the waiting frame, as a fork does in the same distress
+ * (frame.c, wait_done); but only then, for if it waits for what comes after that frame,
+ * neither goes on. */
 void weft__wait_without_stack(void)
 {
-	if (!weft__run_here())
-		sched_yield();
+	struct weft_runtime *rt = weft__worker_self()->runtime;
+
+	uint32_t distressed = add_seqcst(&rt->distressed, 1) + 1;
+	sched_yield();
+	bool alone = distressed + load_relaxed(&rt->idle.sleeping) >= rt->worker_count;
+	add_seqcst(&rt->distressed, (uint32_t)-1);
+	if (alone)
+		weft__run_here();
 }
 
 /* --- under a lock -------------------------------------------------------- */

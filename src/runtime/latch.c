@@ -34,9 +34,12 @@ WEFT__OF_THREAD bool weft__sleep_while(uint32_t *word, uint32_t value, int64_t d
 
 	if (deadline < 0)
 		return false;
+	int saved = errno;
 	long rc = syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, value, until, NULL,
 			  FUTEX_BITSET_MATCH_ANY);
-	return rc == 0 || errno != ETIMEDOUT;
+	bool in_time = rc == 0 || errno != ETIMEDOUT;
+	errno = saved;
+	return in_time;
 }
 
 void weft__latch_arrive(struct weft__latch *latch, uint32_t n)

@@ -75,7 +75,7 @@ static struct reduction cut(const struct weft_reducer *r, void *arg, size_t begi
 	if (block < grain)
 		block = grain;
 	return (struct reduction){ r,	 arg,	begin,
-				   end,	 block, block ? (n + block - 1) / block : 0,
+				   end,	 block, block ? n / block + (n % block != 0) : 0,
 				   false };
 }
 

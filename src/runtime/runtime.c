@@ -60,7 +60,7 @@ int weft__worker_init(struct weft__worker *w, struct weft_runtime *rt, unsigned 
 	weft__stack_cache_init(&w->stacks, &rt->stacks);
 
 	if (weft__deque_init(&w->deque, 256) != 0)
-		return WEFT_ENOMEM;
+		goto no_deque;
 	if (weft__fifo_init(&w->ready, 256) != 0)
 		goto no_fifo;
 
@@ -75,6 +75,8 @@ no_stack:
 	weft__fifo_fini(&w->ready);
 no_fifo:
 	weft__deque_fini(&w->deque);
+no_deque:
+	weft__stack_cache_fini(&w->stacks);
 	return WEFT_ENOMEM;
 }
 

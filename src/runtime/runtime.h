@@ -55,6 +55,7 @@ struct weft_runtime {
 	struct weft__latch started; /* every worker can be robbed */
 	struct weft__latch ended;   /* no worker robs any more */
 	uint32_t guests;	    /* weft__runtime_hold */
+	uint32_t distressed;	    /* workers on which somebody waits for a stack to go on with */
 };
 
 /* WEFT_EINVAL for a setting out of range; NULL is all defaults. */

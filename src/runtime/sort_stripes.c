@@ -160,9 +160,15 @@ static int bring_back(struct weft_range *r, void *arg)
 
 static int gather(struct stripes *t)
 {
+	const struct weft__sort_piece *p = t->p;
 	int rc = weft_for_opt(0, STRIPES, gather_stripes, t, NULL);
 
-	return rc < 0 ? rc : weft_for_opt(0, t->p->n, bring_back, t, NULL);
+	if (rc < 0)
+		return rc;
+	rc = weft_for_opt(0, p->n, bring_back, t, NULL);
+	if (rc < 0) /* cancelled: half of the old order and half of the new one is neither */
+		memcpy(p->v, p->spare, p->n * p->s->type.size);
+	return rc;
 }
 
 int weft__sort_split_striped(const struct weft__sort_piece *p, const void *pivot, bool equal,

@@ -1114,3 +1114,17 @@ TaskTest(group, a_detached_task_runs_and_ends_with_the_runtime)
 	HOLDS(weft_spawn_detached(counts, NULL, .daemon = true) == WEFT_EINVAL);
 	return 0;
 }
+
+TaskTest(group, GR13_next_tells_of_no_daemon)
+{
+	struct weft_group g;
+	int rc = -1;
+
+	(void)arg;
+	HOLDS(weft_group_open(&g, .keep = true) == 0);
+	HOLDS(weft_spawn(&g, sleeps_forever, NULL, .daemon = true) == 0);
+	HOLDS(weft_spawn(&g, returns, &(int){ 7 }) == 0);
+	HOLDS(weft_group_next(&g, NULL, &rc) == 1 && rc == 7);
+	HOLDS(weft_group_next(&g, NULL, &rc) == 0);
+	return weft_group_close(&g, 0);
+}

@@ -267,3 +267,48 @@ Test(handle, a_plain_thread_may_ask_and_may_not_wait)
 	cr_assert(eq(int, weft_task_wait(none, NULL), WEFT_ENOTASK));
 	weft_task_forget(none);
 }
+
+/* --- a record that is gone before the waiter runs --------------------------------- */
+
+static struct weft_task brief;
+
+static int returns_seven(void *arg)
+{
+	(void)arg;
+	return weft_sleep(WEFT_MS(5)) ? -1 : 7;
+}
+
+static int forgets_it(void *arg)
+{
+	int rc = 0;
+
+	(void)arg;
+	HOLDS(weft_task_wait(brief, &rc) == 0 && rc == 7);
+	weft_task_forget(brief);
+	return 0;
+}
+
+static int waits_for_any(void *arg)
+{
+	struct weft_task two[] = { *(struct weft_task *)arg, brief };
+	size_t which = 9;
+	int rc = 0;
+
+	HOLDS(weft_wait_any(two, 2, &which, &rc) == 0);
+	HOLDS(which == 1 && rc == 7);
+	return 0;
+}
+
+TaskTest(handle, wait_any_has_the_result_of_a_task_whose_record_is_gone)
+{
+	struct weft_group g;
+	struct weft_task other;
+
+	(void)arg;
+	HOLDS(weft_group_open(&g) == 0);
+	HOLDS(weft_spawn(&g, sleeps, &(int64_t){ WEFT_SEC(1) }, .task = &other) == 0);
+	HOLDS(weft_spawn(&g, returns_seven, NULL, .task = &brief) == 0);
+	HOLDS(weft_spawn(&g, forgets_it, NULL) == 0);
+	HOLDS(weft_spawn(&g, waits_for_any, &other) == 0);
+	return weft_group_close(&g, 0);
+}

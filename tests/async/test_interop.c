@@ -763,3 +763,22 @@ Test(interop, IN_2_a_call_back_while_its_runtime_is_about_to_be_destroyed)
 	cr_expect(eq(int, l.rc, 0));
 	cr_expect(eq(int, l.sum, 1));
 }
+
+static int closes_what_was_cut_off(void *arg)
+{
+	struct weft_scope s;
+	struct weft_portal p;
+
+	(void)arg;
+	int rc = weft_scope_enter(&s, .grace = WEFT_SEC(5));
+	weft_scope_cancel(&s);
+	weft_portal_open(&p);
+	rc = weft_portal_close(&p, weft_sleep_soft(WEFT_SEC(1)));
+	weft_scope_leave(&s, rc);
+	return rc;
+}
+
+Test(interop, a_portal_keeps_a_cancel_that_it_has_not_made)
+{
+	cr_expect(eq(int, run_on(1, closes_what_was_cut_off, NULL), WEFT_ECANCELED));
+}

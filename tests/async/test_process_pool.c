@@ -8,10 +8,13 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <weft/weft.h>
 
+#include "async/proc_control.h"
 #include "async/process_pool.h"
 #include "support/child.h"
 #include "support/proc_suite.h"
@@ -1341,4 +1344,71 @@ RealTest(process_pool, PR13_a_cancel_midway)
 	}
 	HOLDS(done + cancelled == 100 && done > 0 && cancelled > 0);
 	return weft_process_pool_close(pool, 0);
+}
+
+/* --- between two jobs of a call ---------------------------------------------------- */
+
+static uint32_t pool_closed;
+
+static int closes_pool(void *arg)
+{
+	int rc = weft_process_pool_close(arg, 0);
+
+	store_release(&pool_closed, 1);
+	return rc;
+}
+
+static int is_closed_meanwhile(bool with_thread)
+{
+	struct weft_process_pool *pool = pool_of(1);
+	struct weft_group g;
+
+	pool_closed = 0;
+	if (with_thread)
+		HOLDS(ask_in(pool, job_pid, 0) > 0);
+	HOLDS(weft_group_open(&g) == 0);
+	HOLDS(weft__process_hold(pool) == 0);
+	HOLDS(weft_spawn(&g, closes_pool, pool) == 0);
+	for (bool closed = false; !closed;) {
+		weft_yield();
+		weft__process_lock(pool);
+		closed = pool->is_closed;
+		weft__process_unlock(pool);
+	}
+	for (int i = 0; i < 100; i++)
+		weft_yield();
+	HOLDS(load_acquire(&pool_closed) == 0);
+	HOLDS(weft__process_hold(pool) == WEFT_ECLOSED);
+	HOLDS(ask_in(pool, job_pid, 0) == WEFT_ECLOSED);
+	weft__process_release(pool);
+	return weft_group_close(&g, 0);
+}
+
+RealTest(process_pool, PR_8_a_pool_stays_while_a_call_uses_it)
+{
+	HOLDS(is_closed_meanwhile(false) == 0);
+	return is_closed_meanwhile(true);
+}
+
+enum { DESCRIPTORS = 64 };
+
+/* An accept loop at its limit may have the last ones. */
+Test(process_pool, a_message_counts_also_without_its_descriptors)
+{
+	struct rlimit few = { DESCRIPTORS, DESCRIPTORS };
+	int taken[DESCRIPTORS];
+	struct weft__control message = { .kind = WEFT__CONTROL_STARTED, .worker = 5 };
+	int pair[2], fds[WEFT__CONTROL_FDS], n = 0;
+
+	cr_assert(eq(int, socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0));
+	cr_assert(eq(int, weft__control_send(pair[0], &message, pair, 2), 0));
+	cr_assert(eq(int, setrlimit(RLIMIT_NOFILE, &few), 0));
+	while ((taken[n] = dup(pair[0])) >= 0)
+		n++;
+	int rc = weft__control_receive(pair[1], &message, fds);
+	while (n > 0)
+		close(taken[--n]);
+	cr_assert(eq(int, rc, 1));
+	cr_assert(eq(u32, message.worker, 5));
+	cr_assert(fds[0] == -1 && fds[1] == -1);
 }

@@ -1011,3 +1011,62 @@ TaskTest(scope, CO4_a_sleep_that_is_over_is_not_cancelled)
 	HOLDS(weft_checkpoint() == 0);
 	return weft_scope_leave(&s, 0);
 }
+
+/* --- SC-12 and those who cut off themselves ------------------------------------------ */
+
+static int obeys_when_asked(void *arg)
+{
+	(void)arg;
+	return weft_sleep_soft(WEFT_SEC(3));
+}
+
+static int goes_on_when_asked(void *arg)
+{
+	(void)arg;
+	return weft_sleep(WEFT_MS(500)) ? -1 : 5;
+}
+
+static int cancels_soon(void *arg)
+{
+	weft_sleep(WEFT_MS(10));
+	weft_scope_cancel(arg);
+	return 0;
+}
+
+TaskTest(scope, who_obeys_a_cancel_with_grace_has_not_won_a_race)
+{
+	struct weft_group g;
+	size_t winner = 9;
+
+	(void)arg;
+	HOLDS(weft_group_open(&g, .grace = WEFT_SEC(1)) == 0);
+	HOLDS(weft_spawn(&g, cancels_soon, weft_group_scope(&g)) == 0);
+	int rc = weft_race(
+		WEFT_CALLS(WEFT_CALL(obeys_when_asked, NULL), WEFT_CALL(goes_on_when_asked, NULL)),
+		2, &winner);
+	HOLDS(rc == 5 && winner == 1);
+	weft_group_close(&g, 0);
+	return 0;
+}
+
+static int sleeps_for(void *item, void *arg)
+{
+	(void)arg;
+	return weft_sleep(*(int64_t *)item);
+}
+
+TaskTest(scope, closing_a_map_keeps_a_cancel_that_it_has_not_made)
+{
+	struct weft_scope s;
+	struct weft_map_iter it;
+	int64_t nine[] = { WEFT_SEC(9) };
+
+	(void)arg;
+	HOLDS(weft_scope_enter(&s, .grace = WEFT_SEC(5)) == 0);
+	weft_scope_cancel(&s);
+	HOLDS(weft_map_open(&it, sleeps_for, nine, 1, NULL) == 0);
+	int rc = weft_map_close(&it, weft_sleep_soft(WEFT_SEC(1)));
+	HOLDS(rc == WEFT_ECANCELED);
+	weft_scope_leave(&s, rc);
+	return 0;
+}

@@ -161,3 +161,25 @@ TaskTest(start, GR22_a_cancelled_caller_starts_nothing)
 	HOLDS(!c.done && c.ready == 0);
 	return 0;
 }
+
+static int is_ready_late(void *arg)
+{
+	(void)arg;
+	HOLDS(weft_sleep(WEFT_SEC(9)) == WEFT_ECANCELED);
+	return 0; /* it has cleaned up */
+}
+
+TaskTest(start, a_start_that_is_out_of_time_was_cancelled_however_the_child_ends)
+{
+	struct weft_scope s;
+	struct weft_group g;
+
+	(void)arg;
+	HOLDS(weft_scope_enter(&s, .timeout = WEFT_MS(10)) == 0);
+	HOLDS(weft_group_open(&g) == 0);
+	int rc = weft_start(&g, is_ready_late, NULL, NULL);
+	HOLDS(rc == WEFT_ECANCELED);
+	rc = weft_group_close(&g, rc);
+	HOLDS(weft_scope_leave(&s, rc) == WEFT_ETIMEDOUT);
+	return 0;
+}

@@ -17,6 +17,7 @@
 TestSuite(thread_pool, .timeout = 60);
 
 static uint32_t no_threads, refused;
+static uint32_t *refuse_when;			 /* it is 1; NULL: at once */
 static struct weft_thread_pool *refuse_when_two; /* are queued */
 
 typedef int create_fn(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
@@ -28,6 +29,8 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*main)(
 	if (load_acquire(&no_threads)) {
 		while (refuse_when_two && weft_thread_pool_queued(refuse_when_two) < 2)
 			sched_yield();
+		if (refuse_when)
+			until(refuse_when, 1);
 		add_seqcst(&refused, 1);
 		return EAGAIN;
 	}
@@ -289,4 +292,110 @@ Test(thread_pool, TH10_calling_back_during_a_shutdown_does_not_hang)
 	pthread_join(thread, NULL);
 	cr_expect(eq(int, l.during, WEFT_ESHUTDOWN), "IN-2");
 	cr_expect(eq(int, weft_from_thread(NULL, task, NULL), WEFT_ENOTASK));
+}
+
+/* --- relying on a thread that does not come ------------------------------------- */
+
+static bool has_idle(struct weft_thread_pool *pool)
+{
+	weft__spin_lock(&pool->lock);
+	bool some = !weft__list_is_empty(&pool->idle);
+	weft__spin_unlock(&pool->lock);
+	return some;
+}
+
+static void let_others_run(bool (*done)(struct weft_thread_pool *pool),
+			   struct weft_thread_pool *pool)
+{
+	while (!done(pool))
+		weft_yield();
+}
+
+static bool has_one_queued(struct weft_thread_pool *pool)
+{
+	return weft_thread_pool_queued(pool) == 1;
+}
+
+static bool is_refusing(struct weft_thread_pool *pool)
+{
+	(void)pool;
+	return load_acquire(&refused) != 0;
+}
+
+/* One thread is busy, a second one is being created and will not be; meanwhile the first one
+ * does all that is queued and sleeps, and then there is one call more. */
+static int rely_on_nobody(void *arg)
+{
+	struct weft_thread_pool *pool;
+	struct weft_group g;
+	uint32_t go = 0;
+	int rc = weft_thread_pool_create(&pool, .threads = 2);
+	struct job first = { pool, 0, 0, 0 }, second = { pool, 0, 1, 0 }, third = second;
+
+	(void)arg;
+	if (rc == 0)
+		rc = weft_group_open(&g);
+	if (rc != 0)
+		return rc;
+	weft_spawn(&g, run, &first);
+	while (load_acquire(&first.begun) == 0)
+		weft_yield();
+	refuse_when = &go;
+	store_release(&no_threads, 1);
+	weft_spawn(&g, run, &second);
+	let_others_run(has_one_queued, pool);
+	store_release(&first.may_end, 1);
+	let_others_run(has_idle, pool);
+	weft_spawn(&g, run, &third);
+	let_others_run(has_one_queued, pool);
+	store_release(&go, 1);
+	let_others_run(is_refusing, pool);
+	rc = weft_group_close(&g, 0);
+	store_release(&no_threads, 0);
+	weft_thread_pool_close(pool, 0);
+	return rc == 0 && first.rc + second.rc + third.rc == 21 ? 0 : -1;
+}
+
+Test(thread_pool, TH_6_what_was_queued_for_a_thread_that_never_was_is_done)
+{
+	cr_assert(eq(int, run_on(4, rely_on_nobody, NULL), 0));
+}
+
+/* --- submitted, and closed before it has begun ------------------------------------ */
+
+static uint32_t counted;
+
+static int counts(void *arg)
+{
+	(void)arg;
+	add_seqcst(&counted, 1);
+	return 0;
+}
+
+static int submit_and_close(void *arg)
+{
+	struct weft_thread_pool *pool;
+	struct weft_group g;
+	int rc = weft_thread_pool_create(&pool, .threads = 2);
+
+	if (rc == 0)
+		rc = weft_group_open(&g);
+	for (int i = 0; i < 4 && rc == 0; i++)
+		rc = weft_thread_pool_submit(pool, &g, counts, NULL);
+	if (rc == 0)
+		rc = weft_thread_pool_close(pool, *(int *)arg);
+	return weft_group_close(&g, rc);
+}
+
+Test(thread_pool, TH_7_close_waits_for_what_was_submitted_and_has_not_begun)
+{
+	int drain = 0, cancel = WEFT_ECANCELED;
+
+	for (size_t i = 0; i < COUNT_OF(worker_counts); i++) {
+		counted = 0;
+		cr_assert(eq(int, run_on(worker_counts[i], submit_and_close, &drain), 0));
+		cr_assert(eq(u32, counted, 4));
+	}
+	run_on(1, submit_and_close, &cancel);
+	cr_assert(eq(u32, counted, 4));
 }

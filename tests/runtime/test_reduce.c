@@ -116,6 +116,7 @@ Test(reduce, the_bits_are_equal_on_any_number_of_workers)
 		expect_equal_bits(sizes[i], 0);
 	expect_equal_bits(100003, 1000);
 	expect_equal_bits(1000, 1);
+	expect_equal_bits(1000, SIZE_MAX);
 	expect_equal_bits(1000, 5000);
 }
 

@@ -11,6 +11,7 @@
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <dlfcn.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -54,6 +55,23 @@ static int count_workers(void *arg)
 {
 	*(unsigned *)arg = weft_worker_count();
 	return 0;
+}
+
+Test(runtime, create_without_memory_leaves_nothing_behind)
+{
+	int64_t live = weft__alloc_live();
+	int rc = WEFT_ENOMEM;
+
+	for (uint64_t i = 1; rc == WEFT_ENOMEM; i++) {
+		struct weft_runtime *rt;
+		weft__alloc_fail_at(i);
+		rc = weft_runtime_create(&rt, .workers = 3);
+		weft__alloc_fail_at(0);
+		if (rc == 0)
+			weft_runtime_destroy(rt);
+		cr_assert(eq(i64, weft__alloc_live(), live), "allocation %" PRIu64, i);
+	}
+	cr_assert(eq(int, rc, 0));
 }
 
 Test(runtime, create_starts_as_many_workers_as_asked_for)

@@ -162,6 +162,7 @@ static void expect_all_sizes(unsigned workers, bool exclusive)
 		expect_serial(workers, 5, sizes[i], 0, exclusive);
 	expect_serial(workers, 0, 5000, 1000, exclusive);
 	expect_serial(workers, 0, 100, 1, exclusive);
+	expect_serial(workers, 3, 100, SIZE_MAX, exclusive);
 }
 
 Test(scan, an_inclusive_scan_is_that_of_a_loop)
