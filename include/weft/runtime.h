@@ -43,7 +43,9 @@ enum weft_clock {
 	WEFT_CLOCK_VIRTUAL, /* stands still while anything runs; when all wait and nothing
 			     * outside is pending it jumps to the next deadline.  A wait for a
 			     * descriptor, a signal, a thread or a process is such a thing: no
-			     * deadline passes during it */
+			     * deadline passes during it.  So such a thread must not wait for
+			     * one through a portal (without, on behalf of its caller, it may),
+			     * and .interrupt of weft/offload.h sends its signal once */
 };
 
 enum weft_on_deadlock {
