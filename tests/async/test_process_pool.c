@@ -1412,3 +1412,32 @@ Test(process_pool, a_message_counts_also_without_its_descriptors)
 	cr_assert(eq(u32, message.worker, 5));
 	cr_assert(fds[0] == -1 && fds[1] == -1);
 }
+
+/* --- a fork of the application that lives on ---------------------------------------- */
+
+static int job_server(const void *in, size_t size, struct weft_reply *reply)
+{
+	(void)in, (void)size;
+	return give_int(reply, getppid());
+}
+WEFT_REMOTE(job_server);
+
+/* It has a copy of every socket. */
+RealTest(process_pool, PR_8_close_ends_the_server_although_a_fork_lives_on)
+{
+	struct weft_process_pool *pool = pool_of(1);
+	int parent = ask_in(pool, job_server, 0);
+
+	HOLDS(parent > 1 && proc_lives(parent));
+	pid_t copy = fork();
+	if (copy == 0) {
+		CHILD_BEGINS();
+		pause();
+		_exit(0);
+	}
+	int rc = weft_process_pool_close(pool, 0);
+	HOLDS(!proc_lives(parent));
+	kill(copy, SIGKILL);
+	waitpid(copy, NULL, 0);
+	return rc;
+}
