@@ -112,7 +112,8 @@ WEFT_API int weft_group_wait(struct weft_group *g);
 
 /* Waits for the next child to end, in order of time: 1, its handle and what it
  * returned, where these are not NULL; 0 when there is no child left, daemons apart, of which
- * it never tells.  Only of a group with .keep: WEFT_EINVAL.  WEFT_ECANCELED takes none.  WEFT_EPERM for a group of another task. */
+ * it never tells.  Only of a group with .keep: WEFT_EINVAL.  WEFT_ECANCELED takes none.
+ * WEFT_EPERM for a group of another task. */
 WEFT_API int weft_group_next(struct weft_group *g, struct weft_task *task, int *rc);
 
 /* Another limit: children that run stay, more start when there is room.  SIZE_MAX

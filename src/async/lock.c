@@ -19,6 +19,8 @@
  */
 #include "async/lock.h"
 
+#include <sched.h>
+
 #include <weft/error.h>
 
 _Static_assert(sizeof(struct weft__lock) <= sizeof(struct weft_lock),

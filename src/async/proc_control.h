@@ -54,8 +54,8 @@ struct weft__control {
 int weft__control_send(int fd, struct weft__control *message, const int *fds, unsigned count);
 
 /* Receives one message, and up to WEFT__CONTROL_FDS descriptors, close-on-exec; the
- * rest of fds is -1.  1, 0 at the end, -EAGAIN, -EPROTO; then no descriptor is
- * left open. */
+ * rest of fds is -1, and so are those for which this process had no room.  1, 0 at the
+ * end, -EAGAIN, -EPROTO; then no descriptor is left open. */
 int weft__control_receive(int fd, struct weft__control *message, int fds[WEFT__CONTROL_FDS]);
 
 #endif

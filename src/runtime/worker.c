@@ -280,8 +280,9 @@ static void give_away(struct weft__worker *w, struct weft__job *job)
 	weft__idle_notify(w->runtime);
 }
 
-/* Without a stack for a fresh loop: the first thing that is ready and is a fiber, or is none;
- * NULL: there is no such thing among the first few, which are the last ones now. */
+/* Without a stack for a fresh loop: the first thing that is ready and is a fiber, or, when
+ * that is not asked for, is none.  NULL: there is none among the first few, which are the last
+ * ones now. */
 static struct weft__job *search_ready(struct weft__worker *w, bool fiber)
 {
 	for (int i = 0; i < SEARCHED; i++) {
