@@ -205,11 +205,11 @@ static void call_manager(struct weft_thread_pool *pool)
 static struct weft__pool_job *next(struct weft_thread_pool *pool, struct thread *me)
 {
 	for (;;) {
-		struct weft__pool_job *job = take(pool);
+		struct weft__pool_job *job = pool->stop ? NULL : take(pool); /* TH-7 */
 
 		if (job || pool->closed) {
 			pool->searching--;
-			if (pool->queued && pool->searching == 0)
+			if (job && pool->queued && pool->searching == 0)
 				call_manager(pool);
 			return job;
 		}

@@ -223,6 +223,14 @@ static void trim_stacks(struct weft__worker *w)
 	weft__stack_cache_trim(&w->stacks);
 }
 
+/* Stacks that are more than the pool keeps: some at a time, until somebody wakes us. */
+static void purge_stacks(struct weft__worker *w, uint32_t ticket)
+{
+	while (weft__ec_prepare(&w->ec) == ticket)
+		if (!weft__stack_pool_purge(&w->runtime->stacks))
+			return;
+}
+
 void weft__idle_sleep(struct weft__worker *w)
 {
 	struct weft_runtime *rt = w->runtime;
@@ -250,6 +258,7 @@ void weft__idle_sleep(struct weft__worker *w)
 		trim_stacks(w);
 		if (load_relaxed(&rt->watch_quiet) && weft__idle_all_asleep(rt))
 			weft__hooks.quiet(rt);
+		purge_stacks(w, ticket);
 	}
 	weft__ec_wait(&w->ec, ticket);
 	store_relaxed(&w->searching, 1); /* the waker has counted us (I1) */

@@ -30,9 +30,14 @@
  * two places where 0.6 us do no harm: when its worker goes to sleep
  * (weft__stack_cache_trim), and when it flows over into the pool.
  *
- * The pool keeps WARM stacks like that.  More than that were needed once and are
- * not now, and of those all memory is given back, their heads included; who they
- * are is written on a stack that is kept for that, a hoard:
+ * The pool keeps WARM stacks like that.  More than that are excess: they were needed
+ * at once and may be again, so they stay as they are until a worker has nothing to do.
+ * It gives all their memory back then (weft__stack_pool_purge), their heads included.
+ * A million tasks that end take 0.65 s so, and 2.3 s with a system call for each batch
+ * of stacks on the way; filling them anew took 15 s of page faults.  The price: a
+ * runtime none of whose workers ever sleeps keeps what it once needed.
+ *
+ * Who they are is written on a stack that is kept for that, a hoard:
  *
  *	pool.cold -> [ hoard: count, slots[] .. | head ] -> next hoard
  *	                        |
@@ -65,9 +70,12 @@
 #define COLOUR_SIZE 256
 
 /* What a trimmed stack keeps, from the page of its head downwards. */
-#define KEEP	    ((size_t)64 << 10)
+#define KEEP ((size_t)64 << 10)
 
-#define WARM	    1024
+#define WARM 1024
+
+/* Emptied at a time, some 50 us. */
+#define PURGED	    32
 
 #define HOARD_SLOTS 255
 
@@ -115,7 +123,7 @@ static struct weft__stack *head_of(char *slot, size_t stride)
 	return (struct weft__stack *)(slot + stride - WEFT__STACK_HEAD - colour * COLOUR_SIZE);
 }
 
-static struct weft__stack *head_new(const struct weft__stack_pool *pool, char *slot)
+WEFT__OF_THREAD static struct weft__stack *head_new(const struct weft__stack_pool *pool, char *slot)
 {
 	struct weft__stack *stack = head_of(slot, pool->stride);
 
@@ -159,7 +167,7 @@ WEFT__OF_THREAD static size_t give_back_many(const struct iovec *ranges, size_t 
 /* Gives back all that the stacks of n slots hold, their heads included. */
 WEFT__OF_THREAD static void empty(const struct weft__stack_pool *pool, char *const *slots, size_t n)
 {
-	struct iovec ranges[WEFT__STACK_CACHED + 1];
+	struct iovec ranges[PURGED];
 
 	for (size_t i = 0; i < n; i++)
 		ranges[i] = (struct iovec){ slots[i] + pool->guard, pool->size };
@@ -169,19 +177,19 @@ WEFT__OF_THREAD static void empty(const struct weft__stack_pool *pool, char *con
 
 /* --- the pool, under its lock ------------------------------------------ */
 
-static struct weft__stack *take_warm(struct weft__stack_pool *pool)
+WEFT__OF_THREAD static struct weft__stack *take(struct weft__stack_list *list)
 {
-	struct weft__stack *stack = pool->warm;
+	struct weft__stack *stack = list->first;
 
 	if (stack) {
-		pool->warm = stack->next;
-		store_relaxed(&pool->warm_count, pool->warm_count - 1);
+		list->first = stack->next;
+		store_relaxed(&list->count, list->count - 1);
 	}
 	return stack;
 }
 
 /* A slot of the first hoard; when that has none, the hoard itself. */
-static struct weft__stack *take_cold(struct weft__stack_pool *pool)
+WEFT__OF_THREAD static struct weft__stack *take_cold(struct weft__stack_pool *pool)
 {
 	struct weft__stack *stack = pool->cold;
 
@@ -194,7 +202,7 @@ static struct weft__stack *take_cold(struct weft__stack_pool *pool)
 	return stack;
 }
 
-static void give_cold(struct weft__stack_pool *pool, char *slot)
+WEFT__OF_THREAD static void give_cold(struct weft__stack_pool *pool, char *slot)
 {
 	struct weft__stack *first = pool->cold;
 
@@ -211,7 +219,7 @@ static void give_cold(struct weft__stack_pool *pool, char *slot)
 }
 
 /* A stack out of a slot that was never used. */
-static struct weft__stack *carve(struct weft__stack_pool *pool)
+WEFT__OF_THREAD static struct weft__stack *carve(struct weft__stack_pool *pool)
 {
 	if (!pool->fresh_count) {
 		pool->fresh =
@@ -240,7 +248,8 @@ static void all_gone(struct weft__stack *stack)
 
 void weft__stack_pool_fini(struct weft__stack_pool *pool)
 {
-	all_gone(pool->warm);
+	all_gone(pool->excess.first);
+	all_gone(pool->warm.first);
 	all_gone(pool->cold);
 	weft__stackmap_free(pool);
 	pthread_mutex_destroy(&pool->lock);
@@ -275,7 +284,8 @@ WEFT__OF_THREAD struct weft__stack *weft__stack_pool_get(struct weft__stack_pool
 	struct weft__stack *stack;
 
 	pthread_mutex_lock(&pool->lock);
-	if (!(stack = take_warm(pool)) && !(stack = take_cold(pool)))
+	if (!(stack = take(&pool->excess)) && !(stack = take(&pool->warm)) &&
+	    !(stack = take_cold(pool)))
 		stack = carve(pool);
 	if (stack && ++pool->out > pool->out_highest)
 		pool->out_highest = pool->out;
@@ -290,82 +300,97 @@ WEFT__OF_THREAD struct weft__stack *weft__stack_refill(struct weft__stack_cache 
 
 /* What goes to the pool in one go. */
 struct parcel {
-	struct weft__stack *warm, *last_warm;
-	size_t warm_count, cold_count;
-	char *cold[WEFT__STACK_CACHED + 1];
+	struct weft__stack *first, *last;
+	size_t count;
 };
 
-/* The system calls are made here and in empty(), outside of the lock. */
-WEFT__OF_THREAD static void pack(struct parcel *parcel, struct weft__stack_pool *pool,
-				 struct weft__stack *stack)
+WEFT__OF_THREAD static void pack(struct parcel *parcel, struct weft__stack *stack)
 {
-	weft__sanitize_rest(&stack->sanitizer);
-	if (load_relaxed(&pool->warm_count) + parcel->warm_count >= WARM) {
-		weft__sanitize_gone(&stack->sanitizer);
-		parcel->cold[parcel->cold_count++] = stack->low - pool->guard;
-		return;
-	}
-	trim(stack);
-	if (!parcel->warm)
-		parcel->last_warm = stack;
-	stack->next = parcel->warm;
-	parcel->warm = stack;
-	parcel->warm_count++;
+	if (!parcel->first)
+		parcel->last = stack;
+	stack->next = parcel->first;
+	parcel->first = stack;
+	parcel->count++;
 }
 
-WEFT__OF_THREAD static void deliver(struct parcel *parcel, struct weft__stack_pool *pool)
+WEFT__OF_THREAD static void deliver(struct weft__stack_list *list, const struct parcel *parcel)
 {
-	pthread_mutex_lock(&pool->lock);
-	if (parcel->warm) {
-		parcel->last_warm->next = pool->warm;
-		pool->warm = parcel->warm;
-		store_relaxed(&pool->warm_count, pool->warm_count + parcel->warm_count);
+	if (!parcel->first)
+		return;
+	parcel->last->next = list->first;
+	list->first = parcel->first;
+	store_relaxed(&list->count, list->count + parcel->count);
+}
+
+/* A chain of stacks goes to the pool; the system calls are made outside of the lock.
+ * How many they were. */
+WEFT__OF_THREAD static size_t give(struct weft__stack_pool *pool, struct weft__stack *stack)
+{
+	struct parcel warm = { 0 }, excess = { 0 };
+
+	while (stack) {
+		struct weft__stack *next = stack->next;
+		weft__sanitize_rest(&stack->sanitizer);
+		if (load_relaxed(&pool->warm.count) + warm.count >= WARM) {
+			pack(&excess, stack);
+		} else {
+			trim(stack);
+			pack(&warm, stack);
+		}
+		stack = next;
 	}
-	for (size_t i = 0; i < parcel->cold_count; i++)
-		give_cold(pool, parcel->cold[i]);
-	pool->out -= parcel->warm_count + parcel->cold_count;
+	pthread_mutex_lock(&pool->lock);
+	deliver(&pool->warm, &warm);
+	deliver(&pool->excess, &excess);
+	pool->out -= warm.count + excess.count;
 	pthread_mutex_unlock(&pool->lock);
+	return warm.count + excess.count;
 }
 
 WEFT__OF_THREAD void weft__stack_pool_put(struct weft__stack_pool *pool, struct weft__stack *stack)
 {
-	struct parcel parcel;
+	stack->next = NULL;
+	give(pool, stack);
+	weft__stack_pool_purge(pool);
+}
 
-	parcel.warm = NULL;
-	parcel.warm_count = parcel.cold_count = 0;
-	pack(&parcel, pool, stack);
-	empty(pool, parcel.cold, parcel.cold_count);
-	deliver(&parcel, pool);
+WEFT__OF_THREAD bool weft__stack_pool_purge(struct weft__stack_pool *pool)
+{
+	struct weft__stack *stack;
+	char *slots[PURGED];
+	size_t n = 0;
+
+	if (load_relaxed(&pool->excess.count) == 0)
+		return false;
+	pthread_mutex_lock(&pool->lock);
+	while (n < PURGED && (stack = take(&pool->excess))) {
+		weft__sanitize_gone(&stack->sanitizer);
+		slots[n++] = stack->low - pool->guard;
+	}
+	pthread_mutex_unlock(&pool->lock);
+	empty(pool, slots, n);
+	pthread_mutex_lock(&pool->lock);
+	for (size_t i = 0; i < n; i++)
+		give_cold(pool, slots[i]);
+	pthread_mutex_unlock(&pool->lock);
+	return n > 0;
 }
 
 /* Moves all but the newest `keep` stacks to the pool: the oldest are the coldest. */
 WEFT__OF_THREAD static void give_back(struct weft__stack_cache *cache, size_t keep)
 {
 	struct weft__stack **link = &cache->top;
-	struct parcel parcel;
 
 	for (size_t i = 0; i < keep && *link; i++)
 		link = &(*link)->next;
-	struct weft__stack *stack = *link;
+	struct weft__stack *rest = *link;
 	*link = NULL;
-	parcel.warm = NULL;
-	parcel.warm_count = parcel.cold_count = 0;
-	while (stack) {
-		struct weft__stack *next = stack->next;
-		pack(&parcel, cache->pool, stack);
-		stack = next;
-	}
-	empty(cache->pool, parcel.cold, parcel.cold_count);
-	weft__stack_cache_count(cache, cache->count - parcel.warm_count - parcel.cold_count);
-	deliver(&parcel, cache->pool);
+	weft__stack_cache_count(cache, cache->count - give(cache->pool, rest));
 }
 
 WEFT__OF_THREAD void weft__stack_spill(struct weft__stack_cache *cache)
 {
-	/* What the pool cannot keep warm goes back to the kernel, and that in large batches. */
-	bool full = load_relaxed(&cache->pool->warm_count) >= WARM;
-
-	give_back(cache, full ? WEFT__STACK_CACHED / 8 : WEFT__STACK_CACHED / 2);
+	give_back(cache, WEFT__STACK_CACHED / 2);
 }
 
 WEFT__OF_THREAD void weft__stack_cache_trim(struct weft__stack_cache *cache)

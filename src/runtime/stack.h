@@ -25,6 +25,7 @@
 #define WEFT_RUNTIME_STACK_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -52,18 +53,23 @@ struct weft__stack_cache {
 	struct weft__stack_cache *next; /* all caches of the pool */
 };
 
+struct weft__stack_list {
+	struct weft__stack *first;
+	size_t count; /* also read without the lock, as a hint */
+};
+
 struct weft__stack_pool {
 	size_t size;   /* from low to the top of the slot, whole pages */
 	size_t guard;  /* below that, whole pages */
 	size_t stride; /* size + guard, an odd number of pages: see stack.c */
 
-	pthread_mutex_t lock;	  /* all below is under it */
-	struct weft__stack *warm; /* ready to use */
-	size_t warm_count;	  /* also read without the lock, as a hint */
-	struct weft__stack *cold; /* the rest, emptied: see stack.c */
-	char *fresh;		  /* the next slot never used ... */
-	size_t fresh_count;	  /* ... and how many there are */
-	size_t out;		  /* stacks that left the pool: in use, or in a cache */
+	pthread_mutex_t lock;		/* all below is under it */
+	struct weft__stack_list warm;	/* trimmed, to be kept */
+	struct weft__stack_list excess; /* as they were left, until a worker is idle */
+	struct weft__stack *cold;	/* the rest, emptied: see stack.c */
+	char *fresh;			/* the next slot never used ... */
+	size_t fresh_count;		/* ... and how many there are */
+	size_t out;			/* stacks that left the pool: in use, or in a cache */
 	size_t out_highest;
 	struct weft__stack_cache *caches;
 };
@@ -83,6 +89,10 @@ void weft__stack_cache_fini(struct weft__stack_cache *cache);
  * fiber needs.  For a worker that has nothing else to do: a system call for each
  * stack that was used since the last time. */
 void weft__stack_cache_trim(struct weft__stack_cache *cache);
+
+/* Gives back all memory of some of the stacks that were more than the pool keeps; false
+ * when there were none.  For a worker that has nothing else to do: some 50 us. */
+bool weft__stack_pool_purge(struct weft__stack_pool *pool);
 
 /* One stack, past all caches, for those who need one seldom; put it back in the same
  * way, with its sp set. */

@@ -318,9 +318,11 @@ WorkersTest(cond, it_needs_the_lock_and_does_not_let_go_of_it_under_a_cancel)
 
 static int take_and_end(void *arg)
 {
+	int rc = weft_lock_acquire(&lk);
+
 	(void)arg;
-	weft_cond_notify_all(&cond);
-	return weft_lock_acquire(&lk);
+	weft_cond_notify_all(&cond); /* with the lock: who is woken cannot be there first */
+	return rc;
 }
 
 static int owner_ends(void *arg)
