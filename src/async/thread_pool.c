@@ -523,6 +523,8 @@ void weft__pool_set_most(struct weft_thread_pool *pool, unsigned most)
 {
 	weft__spin_lock(&pool->lock);
 	store_relaxed(&pool->most, most);
+	if (pool->queued && pool->searching == 0 && !pool->closed)
+		call_manager(pool);
 	weft__spin_unlock(&pool->lock);
 }
 

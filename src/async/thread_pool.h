@@ -81,7 +81,7 @@ bool weft__pool_remove(struct weft_thread_pool *pool, struct weft__pool_job *job
  * turns true in what runs, and what has not begun fails with WEFT_ECANCELED. */
 void weft__pool_shut(struct weft_thread_pool *pool, bool stop);
 
-/* Another limit: threads that exist stay. */
+/* Another limit: threads that exist stay, and more are called for what is queued. */
 void weft__pool_set_most(struct weft_thread_pool *pool, unsigned most);
 
 /* Closed, and the last thread has gone. */

@@ -10,6 +10,7 @@
 
 #include <criterion/criterion.h>
 
+#include "async/async.h"
 #include "async/thread_pool.h"
 #include "support/assert.h"
 #include "support/tasks.h"
@@ -218,6 +219,44 @@ Test(thread_pool, CF_1_a_pool_of_a_plain_thread_has_the_default_of_the_runtime_t
 	cr_expect(eq(uint, pool->most, 3));
 	cr_expect(eq(int, weft_thread_pool_close(pool, 0), 0));
 	weft_runtime_destroy(rt);
+}
+
+/* Two calls of which each waits for the other, in a pool of one thread at first. */
+static uint32_t met;
+
+static int meet(void *arg)
+{
+	(void)arg;
+	add_seqcst(&met, 1);
+	until(&met, 2);
+	return 0;
+}
+
+static int meet_there(void *arg)
+{
+	return weft_to_thread(meet, arg);
+}
+
+static int raise_the_limit(void *arg)
+{
+	struct weft_group g;
+	int rc = weft_group_open(&g);
+
+	for (int i = 0; i < 2 && rc == 0; i++)
+		rc = weft_spawn(&g, meet_there, arg);
+	struct weft_thread_pool *pool = &weft__worker_self()->runtime->async->pool;
+	while (load_acquire(&met) == 0 || weft_thread_pool_queued(pool) == 0)
+		weft_yield();
+	weft_configure(.default_thread_workers = 2);
+	return weft_group_close(&g, rc);
+}
+
+Test(thread_pool, CF_1_a_higher_limit_is_for_what_is_queued_too)
+{
+	cr_assert(eq(int, weft_configure(.default_thread_workers = 1), 0));
+	cr_expect(eq(int, weft_run_sync(raise_the_limit, NULL), 0));
+	cr_expect(eq(u32, met, 2));
+	weft_shutdown(WEFT_NEVER);
 }
 
 static int age(void *arg)
