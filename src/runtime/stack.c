@@ -33,7 +33,7 @@
  * The pool keeps WARM stacks like that.  More than that are excess: they were needed
  * at once and may be again, so they stay as they are until a worker has nothing to do.
  * It gives all their memory back then (weft__stack_pool_purge), their heads included.
- * A million tasks that end take 0.65 s so, and 2.3 s with a system call for each batch
+ * A million tasks that end take 0.7 s so, and 2.3 s with a system call for each batch
  * of stacks on the way; filling them anew took 15 s of page faults.  The price: a
  * runtime none of whose workers ever sleeps keeps what it once needed.
  *
