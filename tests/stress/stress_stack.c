@@ -8,8 +8,6 @@
  * trimmed or empty.  A stack that two tasks got, or that was emptied under one, shows by its
  * number.  After the last round all that is more than is kept goes back.
  */
-#include <unistd.h>
-
 #include <weft/weft.h>
 
 #include "runtime/runtime.h"
@@ -19,7 +17,7 @@ enum {
 	KEPT = 1024, /* by the pool; as many again as the caches keep come on top */
 	ROUNDS = WEFT__TSAN ? 3 : 60, /* a fiber costs 4 ms there */
 	NUMBERS = 128,
-	PAUSE = 500, /* us at most */
+	PAUSE = 500, /* turns given up, at most */
 };
 
 struct round {
@@ -83,7 +81,8 @@ int main(int argc, char **argv)
 		weft_event_init(&round.go);
 		STRESS_CHECK(weft_runtime_run(rt, all_wait_and_end, &round) == 0);
 		STRESS_CHECK(round.right == tasks);
-		usleep((unsigned)(weft__rng_below(&rng, PAUSE)));
+		for (uint64_t n = weft__rng_below(&rng, PAUSE); n > 0; n--)
+			sched_yield();
 	}
 	while (!gave_back(&rt->stacks)) /* for ever, if they stay */
 		sched_yield();
