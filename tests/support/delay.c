@@ -7,7 +7,8 @@
  * (cmake --preset delay) every function of weft and of its tests calls a hook where it
  * begins and where it ends, inlined ones too and so every atomic operation.  The hook lets
  * the thread go on, gives up its CPU, or sleeps: mostly long enough for another thread to
- * get past a few operations, seldom long enough to do a whole task.
+ * get past a few operations, seldom long enough to do a whole task.  This file itself is
+ * compiled without hooks.
  *
  * WEFT_DELAY_EVERY: one hook in how many does something (1000), until the process has slept
  * for WEFT_DELAY_BUDGET milliseconds (5000).  WEFT_DELAY_SEED: which hooks; a run is not
@@ -16,29 +17,30 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <time.h>
 
+#include "deque/rng.h"
+
 enum { EVERY = 1000, BUDGET = 5000, MILLISECOND = 1000000 };
 
-#define UNHOOKED __attribute__((no_instrument_function))
-
-void __cyg_profile_func_enter(void *function, void *caller) UNHOOKED;
-void __cyg_profile_func_exit(void *function, void *caller) UNHOOKED;
+void __cyg_profile_func_enter(void *function, void *caller);
+void __cyg_profile_func_exit(void *function, void *caller);
 
 static _Atomic uint64_t seed;
 static _Atomic uint64_t slept; /* nanoseconds */
 static uint64_t every, budget;
 
-UNHOOKED static uint64_t number_of(const char *variable, uint64_t otherwise)
+static uint64_t number_of(const char *variable, uint64_t otherwise)
 {
 	const char *text = getenv(variable);
 
 	return text ? strtoull(text, NULL, 10) : otherwise;
 }
 
-UNHOOKED __attribute__((constructor)) static void begin(void)
+__attribute__((constructor)) static void begin(void)
 {
 	struct timespec now;
 
@@ -48,20 +50,18 @@ UNHOOKED __attribute__((constructor)) static void begin(void)
 	budget = number_of("WEFT_DELAY_BUDGET", BUDGET) * MILLISECOND;
 }
 
-/* SplitMix64 (Steele, Lea, Flood 2014), a generator for each thread. */
-UNHOOKED static uint64_t random_of_thread(void)
+static uint64_t random_of_thread(void)
 {
-	static __thread uint64_t state;
+	static __thread struct weft__rng rng;
+	static __thread bool seeded;
 
-	if (state == 0)
-		state = atomic_fetch_add(&seed, 0x632be59bd9b4e019) * 0xd1342543de82ef95;
-	uint64_t z = state += 0x9e3779b97f4a7c15;
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-	z = (z ^ z >> 27) * 0x94d049bb133111eb;
-	return z ^ z >> 31;
+	if (!seeded)
+		weft__rng_init(&rng, atomic_fetch_add(&seed, 1));
+	seeded = true;
+	return weft__rng_next(&rng);
 }
 
-UNHOOKED static void sleep_about(uint64_t pick)
+static void sleep_about(uint64_t pick)
 {
 	static const long lengths[] = {
 		1000, 10000, 10000, 100000, 100000, 100000, 1000000, 5000000
@@ -75,7 +75,7 @@ UNHOOKED static void sleep_about(uint64_t pick)
 	errno = saved;
 }
 
-UNHOOKED static void perhaps_delay(void)
+static void perhaps_delay(void)
 {
 	if (every == 0)
 		return;
