@@ -221,6 +221,45 @@ Test(thread_pool, CF_1_a_pool_of_a_plain_thread_has_the_default_of_the_runtime_t
 	weft_runtime_destroy(rt);
 }
 
+/* The first of three jobs runs when the pool is closed with an error.  It ends, and its thread
+ * may look for another, while the second is being told that it will not run. */
+static uint32_t ran, failed, may_end;
+static struct weft_thread_pool three_in;
+
+static void run_first(struct weft__pool_job *job)
+{
+	(void)job;
+	add_seqcst(&ran, 1);
+	until(&may_end, 1);
+}
+
+static void fail_and_let_end(struct weft__pool_job *job, int rc)
+{
+	(void)job;
+	add_seqcst(&failed, rc == WEFT_ECANCELED);
+	store_release(&may_end, 1);
+	while (load_acquire(&ran) == 1 && weft_thread_pool_running(&three_in) != 0)
+		sched_yield();
+}
+
+Test(thread_pool, TH_7_a_thread_takes_nothing_more_when_what_is_queued_is_cancelled)
+{
+	static const struct weft__pool_class class = { run_first, fail_and_let_end };
+	struct weft__pool_job jobs[3];
+
+	cr_assert(eq(int, weft__pool_init(&three_in, 1, 0, NULL), 0));
+	for (int i = 0; i < 3; i++) {
+		jobs[i] = (struct weft__pool_job){ .class = &class };
+		weft__list_init(&jobs[i].link);
+		cr_assert(eq(int, weft__pool_submit(&three_in, &jobs[i]), 0));
+	}
+	until(&ran, 1);
+	weft__pool_shut(&three_in, true);
+	cr_expect(eq(u32, ran, 1));
+	cr_expect(eq(u32, failed, 2));
+	cr_expect(eq(int, weft__pool_await(&three_in, 0), 0));
+}
+
 /* Two calls of which each waits for the other, in a pool of one thread at first. */
 static uint32_t met;
 
