@@ -7,8 +7,8 @@
  * (cmake --preset delay) every function of weft and of its tests calls a hook where it
  * begins and where it ends, inlined ones too and so every atomic operation.  The hook lets
  * the thread go on, gives up its CPU, or sleeps: mostly long enough for another thread to
- * get past a few operations, seldom long enough to do a whole task.  This file itself is
- * compiled without hooks.
+ * get past a few operations, seldom long enough to do a whole task.  This file itself has
+ * no hooks.
  *
  * WEFT_DELAY_EVERY: one hook in how many does something (1000), until the process has slept
  * for WEFT_DELAY_BUDGET milliseconds (5000).  WEFT_DELAY_SEED: which hooks; a run is not
